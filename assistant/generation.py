@@ -1,0 +1,205 @@
+"""Hits -> Drafts: the extractive answer, assembled from whole sentences of the best provisions.
+
+No language model: the same index and question give the same drafts. A draft names spans, not words;
+``answering`` reads the words from the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from assistant.embedding import Vectors
+from assistant.index import Index
+from assistant.questions import Question
+from assistant.retrieval import Hit, Retrieved
+from assistant.types import Provision, Role, Segment
+
+MAX_ACTIONS = 6
+MAX_REQUIREMENTS = 3
+MAX_EVIDENCE = 2
+MAX_CITATIONS = 3
+# Shares of the best score below which a provision is too far from the question for each part.
+_NEAR = {"action": 0.62, "requirement": 0.58, "evidence": 0.5}
+_SAME = 0.8
+"""Cosine of two sentences from which they count as the same rule in other words."""
+_RELATED = 0.3
+"""Cosine of question and sentence from which a further sentence is worth saying."""
+_EVIDENCE_COSINE = 0.42
+_EVENT_WORDS = frozenset("incident incidents happened happen example examples case cases study studies research evidence ever".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A sentence of a provision, with its vector."""
+
+    provision: Provision
+    segment: Segment
+    vector: Vectors = field(repr=False)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A statement to be: its role, and the spans that say it; the first gives the words."""
+
+    role: Role
+    spans: list[Span]
+
+
+def extract(question: Question, found: Retrieved, index: Index) -> list[Draft]:
+    """Choose what to say: the direct answer, what to do, what the law requires, what happened."""
+    return _Extractor(question, found, index).drafts()
+
+
+class _Extractor:
+    def __init__(self, question: Question, found: Retrieved, index: Index) -> None:
+        self.question, self.found, self.index = question, found, index
+        self.drafted: list[Draft] = []
+
+    def drafts(self) -> list[Draft]:
+        if self.found.exact:
+            self._named(self.found.exact)
+        elif self.found.hits:
+            self._asked()
+        return self.drafted
+
+    def _named(self, provisions: Sequence[Provision]) -> None:
+        """An identifier was named: say what it says, whole, in its own order."""
+        for place, provision in enumerate(provisions[:4]):
+            law = self._binding(provision) == "binding"
+            evidence = self._binding(provision) == "evidence"
+            whole = len(provisions) == 1
+            for span in self._spans(provision):
+                kind = span.segment.kind
+                if not whole and kind != "statement":
+                    continue
+                role: Role = "answer" if place == 0 and kind in ("statement", "why") else "evidence"
+                if kind == "do":
+                    role = "requirement" if law else "action"
+                elif place or kind == "note":
+                    role = "requirement" if law else "evidence" if evidence else "answer"
+                self._say(role, span)
+        for link in self.index.corpus.related.get(provisions[0].id, ())[:MAX_CITATIONS]:
+            self._say("evidence", self._spans(self.index.corpus.by_id[link.object])[0])
+
+    def _asked(self) -> None:
+        hits = self.found.hits
+        lead = self._lead(hits)
+        self._say("answer", self._direct(lead))
+        self._further(lead)
+        self._actions(lead)
+        self._requirements(lead)
+        self._evidence(lead)
+
+    def _lead(self, hits: Sequence[Hit]) -> Hit:
+        """The hit that answers: the best one, and not an incident or study unless asked for those."""
+        if _EVENT_WORDS.isdisjoint(self.question.words):
+            for hit in hits[:5]:
+                if hit.document.source.binding != "evidence" and hit.score >= 0.8 * hits[0].score:
+                    return hit
+        return hits[0]
+
+    def _direct(self, lead: Hit) -> Span:
+        """The lead's opening sentence, unless another of its statements is clearly nearer."""
+        statements = [span for span in self._spans(lead.provision) if span.segment.kind == "statement"]
+        best = max(statements, key=self._cosine)
+        return best if self._cosine(best) > self._cosine(statements[0]) + 0.15 else statements[0]
+
+    def _further(self, lead: Hit) -> None:
+        """One more sentence of the lead that says why or under which condition."""
+        spans = [span for span in self._spans(lead.provision) if span.segment.kind != "do"]
+        law = lead.document.source.binding == "binding"
+        spans.sort(key=lambda span: (law and span.segment.kind == "note", self._cosine(span)), reverse=True)
+        for span in spans:
+            if not self._said(span) and (law or self._cosine(span) >= _RELATED):
+                self._say("answer", span)
+                return
+
+    def _actions(self, lead: Hit) -> None:
+        pool: list[tuple[float, Span]] = []
+        for hit in self._near("action", {"voluntary"}, lead)[:8]:
+            for span in self._spans(hit.provision):
+                if span.segment.kind == "do":
+                    own = 0.15 if hit is lead else 0.0
+                    pool.append((hit.score / lead.score + self._cosine(span) + own, span))
+        pool.sort(key=lambda entry: (-entry[0], entry[1].provision.id, entry[1].segment.start))
+        count: dict[str, int] = {}
+        for _, span in pool:
+            if sum(draft.role == "action" for draft in self.drafted) >= MAX_ACTIONS:
+                break
+            limit = 4 if span.provision is lead.provision else 2
+            if self._cosine(span) < 0.2 and span.provision is not lead.provision:
+                continue
+            if count.get(span.provision.id, 0) < limit and self._say("action", span):
+                count[span.provision.id] = count.get(span.provision.id, 0) + 1
+
+    def _requirements(self, lead: Hit) -> None:
+        for hit in self._near("requirement", {"binding"}, lead)[:MAX_REQUIREMENTS]:
+            spans = [span for span in self._spans(hit.provision) if span.segment.kind != "why"]
+            if hit is lead:
+                spans = [span for span in spans if not self._said(span)]
+                for span in sorted(spans, key=self._cosine, reverse=True)[:2]:
+                    self._say("requirement", span)
+            elif self._cosine(spans[0]) >= _RELATED:
+                self._say("requirement", spans[0])
+
+    def _evidence(self, lead: Hit) -> None:
+        concerns = set(lead.provision.concerns)
+        hits = [
+            hit
+            for hit in self._near("evidence", {"evidence"}, lead)
+            if max(hit.signals["segment"], hit.signals["ask"]) >= _EVIDENCE_COSINE
+            and concerns & set(hit.provision.concerns)
+        ]
+        for hit in hits[:MAX_EVIDENCE]:
+            self._say("evidence", self._spans(hit.provision)[0])
+
+    def _near(self, part: str, bindings: set[str], lead: Hit) -> list[Hit]:
+        return [
+            hit
+            for hit in self.found.hits
+            if hit.document.source.binding in bindings
+            and (hit is lead or hit.score >= _NEAR[part] * lead.score)
+        ]
+
+    def _say(self, role: Role, span: Span) -> bool:
+        """Add a statement, or a citation where its rule was said already; True if it was added."""
+        if self._said(span):
+            return False
+        for draft in self.drafted:
+            same_part = (draft.role == "answer") == (role == "answer") or draft.role == role
+            if same_part and float(draft.spans[0].vector @ span.vector) >= _SAME:
+                sources = {entry.provision.source_id for entry in draft.spans}
+                if span.provision.source_id not in sources and len(draft.spans) < MAX_CITATIONS:
+                    draft.spans.append(span)
+                return False
+        self.drafted.append(Draft(role, [span]))
+        return True
+
+    def _said(self, span: Span) -> bool:
+        return any(
+            span.provision is entry.provision and span.segment == entry.segment
+            for draft in self.drafted
+            for entry in draft.spans
+        )
+
+    def _spans(self, provision: Provision) -> list[Span]:
+        rows = self.index.rows_of[self.index.number[provision.id]]["segment"]
+        return [
+            Span(provision, segment, self.index.vectors[row])
+            for segment, row in zip(provision.segments, rows, strict=True)
+        ]
+
+    def _cosine(self, span: Span) -> float:
+        return float(np.dot(span.vector, self.found.vector))
+
+    def _binding(self, provision: Provision) -> str:
+        return self.index.corpus.by_source[provision.source_id].source.binding
+
+
+def roles_in_order(drafts: Iterable[Draft]) -> list[Draft]:
+    """Drafts in the order of trust: answer, action, requirement, evidence; otherwise as they were."""
+    order = ("answer", "action", "requirement", "evidence")
+    return sorted(drafts, key=lambda draft: order.index(draft.role))

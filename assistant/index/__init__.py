@@ -1,0 +1,16 @@
+"""The index: built beside the old one, swapped in by moving a pointer, opened for reading.
+
+    cache/
+      build.lock            held while building
+      current               the name of the generation in use; replaced in one step
+      generation-…/         manifest.json, vectors.npy, keys.json, lexical.sqlite3, chroma/
+      models/               exports of embedding models
+
+A generation is complete before the pointer names it and is not changed afterwards, so a build that
+is killed leaves the one in use as it was.
+"""
+
+from assistant.index.build import BuildReport, build_index
+from assistant.index.reader import Index, open_index, verify_index
+
+__all__ = ["BuildReport", "Index", "build_index", "open_index", "verify_index"]

@@ -1,0 +1,180 @@
+"""An open index, for reading."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from assistant.documents import Corpus
+from assistant.embedding import Embedder, Vectors
+from assistant.errors import IndexDamaged, IndexFailure, IndexMissing
+from assistant.index.lexical import Lexical
+from assistant.index.manifest import Manifest
+from assistant.index.rows import Row, corpus_rows, read_max_chars
+from assistant.index.store import VectorStore, stored_records
+from assistant.settings import Settings
+
+
+@dataclass
+class Index:
+    """One generation of the index. Reading is safe from several threads.
+
+    vectors: unit vectors of distinct texts, shape (texts, dimension). rows_of: for each provision,
+    by its number, the rows of its passages, asks and sentences in ``vectors``. number_of_record:
+    the provision of each record of the vector store.
+    """
+
+    corpus: Corpus
+    manifest: Manifest
+    store: VectorStore
+    lexical: Lexical
+    vectors: Vectors
+    rows_of: list[dict[str, list[int]]]
+    number_of_record: dict[str, int]
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Provision id to its number: its place in ``corpus.provisions``."""
+        return {provision.id: n for n, provision in enumerate(self.corpus.provisions)}
+
+    def close(self) -> None:
+        """Release files and threads."""
+        self.store.close()
+        self.lexical.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def pointed_at(cache: Path) -> Path | None:
+    """The folder of the generation in use, or None."""
+    try:
+        folder = cache / (cache / "current").read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return folder if folder.is_dir() and folder.parent == cache else None
+
+
+def open_index(corpus: Corpus, settings: Settings, embedder: Embedder) -> Index:
+    """Open the index in use, after comparing it with corpus, recipe and model and querying it.
+
+    Raises IndexMissing, IndexMismatch or IndexDamaged; each message names the command to run.
+    """
+    folder = pointed_at(settings.cache)
+    if folder is None:
+        raise IndexMissing(
+            f"There is no index in {settings.cache} yet. Run `safety-assistant index build`."
+        )
+    try:
+        return _open(folder, corpus, settings, embedder)
+    except IndexFailure:
+        # A build may have swapped the generation between reading the pointer and opening it.
+        again = pointed_at(settings.cache)
+        if again is None or again == folder:
+            raise
+        return _open(again, corpus, settings, embedder)
+
+
+def _open(folder: Path, corpus: Corpus, settings: Settings, embedder: Embedder) -> Index:
+    manifest = Manifest.read(folder / "manifest.json")
+    manifest.require(corpus, settings.recipe, embedder.digest)
+    try:
+        keys = {key: n for n, key in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))}
+        vectors = np.load(folder / "vectors.npy")
+        rows = list(corpus_rows(corpus, read_max_chars(settings.recipe)))
+        rows_of = _rows_of(rows, keys)
+        lexical = Lexical(folder / "lexical.sqlite3")
+    except (OSError, ValueError, KeyError, sqlite3.Error) as error:
+        raise _damaged(f"{type(error).__name__}: {error}") from error
+    store = VectorStore(folder / "chroma")
+    number = {provision.id: place for place, provision in enumerate(corpus.provisions)}
+    records = {
+        record.id: number[record.row.provision.id] for record in stored_records(corpus, rows)
+    }
+    index = Index(corpus, manifest, store, lexical, vectors, rows_of, records)
+    try:
+        _probe(index)
+    except IndexDamaged:
+        index.close()
+        raise
+    return index
+
+
+def _rows_of(rows: Iterable[Row], keys: dict[str, int]) -> list[dict[str, list[int]]]:
+    found: list[dict[str, list[int]]] = []
+    last = None
+    for row in rows:
+        if row.provision is not last:
+            last = row.provision
+            found.append({"passage": [], "ask": [], "segment": []})
+        found[-1][row.part].append(keys[row.key])
+    return found
+
+
+def _probe(index: Index) -> None:
+    """Ask each part something whose answer is known: damage shows only when it is queried."""
+    asked: set[str] = set()
+    for number, provision in enumerate(index.corpus.provisions):
+        binding = index.corpus.by_source[provision.source_id].source.binding
+        if binding in asked:
+            continue
+        asked.add(binding)
+        if index.store.count(binding) != index.manifest.records[binding]:
+            raise _damaged(f"the vector store does not hold all {binding} records")
+        if not _finds_itself(index, number, binding):
+            raise _damaged(f"{provision.id} is not found by its own vector")
+    try:
+        if index.lexical.count() != index.manifest.provisions:
+            raise _damaged("the lexical index is not complete")
+    except sqlite3.Error as error:
+        raise _damaged(str(error)) from error
+
+
+def _finds_itself(index: Index, number: int, binding: str) -> bool:
+    """Whether each passage and ask of a provision is found by its own vector."""
+    rows = index.rows_of[number]
+    for row in rows["passage"] + rows["ask"]:
+        best = index.store.nearest(binding, index.vectors[row], 1)
+        if not best or best[0][1] < 0.999:
+            return False
+    return True
+
+
+def verify_index(index: Index) -> list[str]:
+    """Check an open index in full; returns the problems found, none if it is sound.
+
+    Every passage and ask is looked up in the vector store by its own vector, every vector has
+    length 1, and the lexical index holds every provision.
+    """
+    lengths = np.linalg.norm(index.vectors, axis=1)
+    wrong = int((abs(lengths - 1) > 1e-3).sum())
+    problems = [f"{wrong} vectors are not of length 1"] if wrong else []
+    for number, provision in enumerate(index.corpus.provisions):
+        binding = index.corpus.by_source[provision.source_id].source.binding
+        if not _finds_itself(index, number, binding):
+            problems.append(f"{provision.id} is not found by its own vector")
+    if index.lexical.count() != len(index.corpus.provisions):
+        problems.append("the lexical index is not complete")
+    return problems
+
+
+def _damaged(detail: str) -> IndexDamaged:
+    return IndexDamaged(
+        f"The index is damaged ({detail}). "
+        "Build it anew with `safety-assistant index build --fresh`."
+    )

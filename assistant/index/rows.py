@@ -1,0 +1,53 @@
+"""What is embedded of a corpus: passages, the questions they answer, and single sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from assistant.chunking import chunk_document
+from assistant.documents import Corpus
+from assistant.types import Provision
+
+Part = Literal["passage", "ask", "segment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One text to embed; ``key`` is the digest of the text, so equal texts share a vector."""
+
+    provision: Provision
+    part: Part
+    text: str
+    key: str
+
+
+def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
+    """Rows in corpus order: for each provision its chunks, its questions, its sentences.
+
+    A chunk is embedded under its provision's title, which says what the sentences are about.
+    """
+    for document in corpus.documents:
+        chunks: dict[str, list[str]] = {}
+        for chunk in chunk_document(document, max_chars):
+            chunks.setdefault(chunk.provision_id, []).append(chunk.text)
+        for provision in document.provisions:
+            for text in chunks[provision.id]:
+                yield _row(provision, "passage", f"{provision.title}\n{text}")
+            for text in provision.asks:
+                yield _row(provision, "ask", text)
+            for segment in provision.segments:
+                yield _row(provision, "segment", document.quote(segment))
+
+
+def _row(provision: Provision, part: Part, text: str) -> Row:
+    return Row(provision, part, text, hashlib.sha256(text.encode()).hexdigest()[:24])
+
+
+def read_max_chars(recipe: Path) -> int:
+    """The length in characters above which a recipe cuts a provision into several chunks."""
+    return int(tomllib.loads((recipe / "recipe.toml").read_text("utf-8"))["chunks"]["max_chars"])

@@ -1,0 +1,166 @@
+"""The vector store: passages and the questions that they answer, in Chroma, by cosine.
+
+There is a collection for each degree of binding, since an answer has a section for each (law,
+guidance, evidence) and a metadata filter on one collection would cost more than the search itself.
+
+The only module that imports chromadb. A store belongs to one generation of the index and is
+written by one process, under the index's lock, before anybody opens it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assistant.documents import Corpus
+from assistant.embedding import Vectors
+from assistant.errors import IndexDamaged
+from assistant.index.rows import Row
+from assistant.taxonomy import BINDINGS
+from assistant.types import Source
+
+if TYPE_CHECKING:
+    from chromadb import Collection
+
+_BATCH = 500
+# A search list several times as long as the candidates taken makes HNSW's answer exact in practice,
+# and with it the same from one build to the next.
+_HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 120, "max_neighbors": 24}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the store holds of one row: the passage or ask, and what a filter may ask about it."""
+
+    row: Row
+    source: Source
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The record's metadata in Chroma."""
+        return {
+            "provision": self.row.provision.id,
+            "part": self.row.part,
+            "source": self.source.id,
+            "kind": self.source.kind,
+            "jurisdiction": self.source.jurisdiction,
+        }
+
+    @property
+    def id(self) -> str:
+        """Changes with anything that the record holds."""
+        text = "\0".join((self.row.text, *self.metadata.values()))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def stored_records(corpus: Corpus, rows: Iterable[Row]) -> Iterator[Record]:
+    """The records that a corpus makes: its passages and asks, not its single sentences."""
+    for row in rows:
+        if row.part != "segment":
+            yield Record(row, corpus.by_source[row.provision.source_id].source)
+
+
+class VectorStore:
+    """Chroma collections on disk, one for each of BINDINGS."""
+
+    def __init__(self, folder: Path, create: bool = False) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        try:
+            self._client = chromadb.PersistentClient(
+                str(folder), settings=Settings(anonymized_telemetry=False)
+            )
+            self._collections = {name: self._collection(name, create) for name in BINDINGS}
+        except Exception as error:  # Chroma's Rust core raises its own panic types
+            if create:
+                raise
+            raise IndexDamaged(_damage(error)) from error
+
+    def _collection(self, name: str, create: bool) -> Collection:
+        if create:
+            return self._client.get_or_create_collection(
+                name, configuration={"hnsw": _HNSW}, embedding_function=None
+            )
+        return self._client.get_collection(name, embedding_function=None)
+
+    def replace(
+        self,
+        binding: str,
+        records: Mapping[str, Record],
+        vector: Callable[[Row], Vectors],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Make a collection hold exactly these records, writing only what differs."""
+        collection = self._collections[binding]
+        present = set(collection.get(include=[])["ids"])
+        gone = sorted(present - set(records))
+        for start in range(0, len(gone), _BATCH):
+            collection.delete(ids=gone[start : start + _BATCH])
+        new = [key for key in records if key not in present]
+        progress(len(records) - len(new))
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            collection.add(
+                ids=batch,
+                embeddings=np.stack([vector(records[key].row) for key in batch]),
+                documents=[records[key].row.text for key in batch],
+                metadatas=[records[key].metadata for key in batch],
+            )
+            progress(len(batch))
+
+    def nearest(
+        self, binding: str, vector: Vectors, limit: int, where: Mapping[str, object] | None = None
+    ) -> list[tuple[str, float]]:
+        """Records nearest to a unit vector: (record id, cosine in -1..1), best first.
+
+        Only ids are asked for: fetching what the records hold would cost more than the search.
+
+        Raises IndexDamaged if the store does not answer.
+        """
+        try:
+            answer = self._collections[binding].query(
+                query_embeddings=vector.reshape(1, -1),
+                n_results=limit,
+                where=dict(where) if where else None,  # type: ignore[arg-type]
+                include=["distances"],
+            )
+            distances = answer["distances"] or [[]]
+            return [
+                (key, 1.0 - float(distance))
+                for key, distance in zip(answer["ids"][0], distances[0], strict=True)
+            ]
+        except Exception as error:
+            raise IndexDamaged(_damage(error)) from error
+
+    def ids(self, binding: str) -> set[str]:
+        """The ids of all records of a collection."""
+        try:
+            return set(self._collections[binding].get(include=[])["ids"])
+        except Exception as error:
+            raise IndexDamaged(_damage(error)) from error
+
+    def count(self, binding: str) -> int:
+        """How many records a collection holds."""
+        try:
+            return int(self._collections[binding].count())
+        except Exception as error:
+            raise IndexDamaged(_damage(error)) from error
+
+    def close(self) -> None:
+        """Release files and threads."""
+        self._client.close()
+
+
+def _damage(error: Exception) -> str:
+    detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return (
+        f"The index does not answer a query ({detail}). "
+        "Build it anew with `safety-assistant index build --fresh`."
+    )

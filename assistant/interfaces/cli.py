@@ -1,0 +1,243 @@
+"""The command line: ``safety-assistant``.
+
+Exit status: 0 for an answer and for an abstention, 1 for a failure, 2 for misuse, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from assistant import __version__
+from assistant.api import Assistant, Progress
+from assistant.errors import AssistantError, QuestionError
+from assistant.interfaces import render
+from assistant.settings import load_settings
+
+app = typer.Typer(
+    help="Cited answers to safety questions about software built on pre-trained models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_help=True)
+app.add_typer(index_app, name="index")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Phase = Annotated[list[str] | None, typer.Option("--phase", help="Lifecycle phase; may be repeated.")]
+Kind = Annotated[list[str] | None, typer.Option("--kind", help="Cite this kind of source only; may be repeated.")]
+Jurisdiction = Annotated[
+    list[str] | None, typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated.")
+]
+
+
+def main() -> None:
+    """Run the command line; errors go to standard error in a sentence or two."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        print("Interrupted; what was there before is unchanged.", file=sys.stderr)
+        sys.exit(130)
+    except QuestionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except AssistantError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Cited answers to safety questions about software built on pre-trained models."""
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    phase: Phase = None,
+    kind: Kind = None,
+    jurisdiction: Jurisdiction = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the sources, or say that they do not cover it."""
+    with _opened() as assistant:
+        answer = assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        _show(as_json, answer.to_dict(), lambda: render.answer(answer))
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
+    phase: Phase = None,
+    kind: Kind = None,
+    jurisdiction: Jurisdiction = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the provisions nearest to a query, with their scores."""
+    with _opened() as assistant:
+        hits = assistant.search(query, k, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        rows = [
+            {
+                "id": hit.provision.id,
+                "score": round(hit.score, 6),
+                "signals": {name: round(value, 6) for name, value in hit.signals.items()},
+                "locator": hit.provision.locator,
+                "title": hit.provision.title,
+                "source_id": hit.document.source.id,
+                "url": hit.provision.url,
+            }
+            for hit in hits
+        ]
+        _show(as_json, rows, lambda: render.hits(hits))
+
+
+@app.command()
+def show(
+    locator: Annotated[str, typer.Argument(help="LLM05, Art. 26(5), AML.T0051, or SOURCE-ID#LOCATOR.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a provision in full, with its source and its crosswalk."""
+    with _opened() as assistant:
+        found = assistant.provision(locator)
+        rows = [
+            {
+                **asdict(entry),
+                "id": entry.id,
+                "source": asdict(assistant.document(entry.source_id).source),
+                "text": assistant.document(entry.source_id).text[entry.segments[0].start : entry.stop],
+                "related": [asdict(link) for link in assistant.related(entry)],
+            }
+            for entry in found
+        ]
+        console = None if as_json else render.console()
+        if console is None:
+            _print_json(rows)
+        else:
+            for entry in found:
+                console.print(
+                    render.provision(entry, assistant.document(entry.source_id), assistant.related(entry)),
+                    "",
+                )
+
+
+@app.command()
+def sources(as_json: AsJson = False) -> None:
+    """List what the corpus holds, by source, kind and phase."""
+    with _opened() as assistant:
+        entries = assistant.sources()
+        _show(as_json, [asdict(entry) for entry in entries], lambda: render.sources(entries))
+
+
+@index_app.command("build")
+def index_build(
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build from nothing, reusing no vector.")] = False,
+) -> None:
+    """Bring the index up to date; only texts that changed are embedded."""
+    from assistant.documents import load_corpus
+    from assistant.index import build_index
+
+    settings = load_settings()
+    corpus = load_corpus(settings.corpus)
+    with _progress() as progress:
+        report = build_index(corpus, settings, progress, fresh)
+    manifest = report.manifest
+    done = f"{report.embedded} texts embedded, {report.reused} reused" if report.changed else "up to date"
+    print(f"{manifest.sources} sources, {manifest.provisions} provisions: {done} ({settings.cache})")
+
+
+@index_app.command("status")
+def index_status(as_json: AsJson = False) -> None:
+    """Say what the index in use was made of, and whether it can be used."""
+    with _opened(build=False) as assistant:
+        manifest = assistant.index.manifest
+        lines = [f"{name}: {value}" for name, value in asdict(manifest).items()]
+        if as_json:
+            _print_json(asdict(manifest))
+        else:
+            print("\n".join([*lines, f"cache: {assistant.settings.cache}", "usable: yes"]))
+
+
+@index_app.command("verify")
+def index_verify() -> None:
+    """Look up every record by its own vector; fails if anything is not found."""
+    from assistant.index import verify_index
+
+    with _opened(build=False) as assistant:
+        problems = verify_index(assistant.index)
+        if problems:
+            print("\n".join(problems[:20]), file=sys.stderr)
+            print(
+                f"{len(problems)} problems. Build it anew with `safety-assistant index build --fresh`.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(1)
+        print(f"Sound: {assistant.index.manifest.provisions} provisions found by their own vectors.")
+
+
+@contextmanager
+def _opened(build: bool = True) -> Iterator[Assistant]:
+    """The assistant; where the index is missing or out of date it is built, with a progress bar."""
+    with _progress() as progress:
+        assistant = Assistant.open(load_settings(), build=build, progress=progress)
+    with assistant:
+        yield assistant
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on standard error for each stage; appears when the first stage begins."""
+    bar: Any = None
+    tasks: dict[str, Any] = {}
+
+    def advance(stage: str, done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+            columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            bar = Progress(*columns, console=render.console(stderr=True))
+            bar.start()
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=total)
+        bar.update(tasks[stage], completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _show(as_json: bool, data: Any, rendered: Any) -> None:
+    if as_json:
+        _print_json(data)
+    else:
+        render.console().print(rendered())
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Answers, hits and provisions as text for a terminal: rich where there is one, plain when piped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from assistant.api import SourceSummary
+from assistant.documents import Link
+from assistant.retrieval import Hit
+from assistant.types import Answer, Citation, Document, Provision, Statement
+
+_HEADINGS = {
+    "action": "Do",
+    "requirement": "Required by law",
+    "evidence": "What studies, incidents and further sources show",
+}
+_BINDING = {"binding": "binding law", "voluntary": "voluntary", "evidence": "evidence"}
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that wraps for people and leaves lines whole for pipes; NO_COLOR is obeyed."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
+    )
+
+
+def answer(answered: Answer) -> RenderableType:
+    """The answer in the order of trust: answer, what to do, law, evidence, sources."""
+    if answered.outcome == "abstained":
+        return _abstention(answered)
+    parts: list[RenderableType] = [_said(s, "bold") for s in answered.statements if s.role == "answer"]
+    for role, heading in _HEADINGS.items():
+        statements = [s for s in answered.statements if s.role == role]
+        if statements:
+            parts += [Text(), Text(heading, "bold cyan")]
+            parts += [_said(s, "", "  • ") for s in statements]
+        elif role == "requirement" and not _cites_law(answered):
+            parts += [Text(), Text(heading, "bold cyan"), Text("  – nothing specific found", "dim")]
+    if answered.withheld:
+        parts += [Text(), Text(f"Withheld: {answered.withheld} (not found again in the source)", "yellow")]
+    parts += [Text(), Text("Sources", "bold cyan")]
+    parts += [_reference(citation) for citation in answered.citations]
+    parts += [Text(), Text(_footer(answered), "dim")]
+    return Group(*parts)
+
+
+def _cites_law(answered: Answer) -> bool:
+    return any(citation.binding == "binding" for citation in answered.citations)
+
+
+def _said(statement: Statement, style: str, bullet: str = "") -> Text:
+    text = Text(bullet)
+    text.append(statement.text, style)
+    text.append(" " + "".join(f"[{number}]" for number in statement.citations), "cyan")
+    return text
+
+
+def _reference(citation: Citation) -> Text:
+    text = Text(f"[{citation.number}] ", "cyan")
+    text.append(f"{citation.publisher} · {citation.title} {citation.version} · ")
+    text.append(citation.locator, "bold")
+    details = [citation.kind, _BINDING[citation.binding], citation.jurisdiction, citation.date]
+    if citation.in_force_from:
+        details.append(f"applies from {citation.in_force_from}")
+    if citation.status != "current":
+        details.append(citation.status)
+    text.append(f" · {', '.join(details)} · {citation.url}", "dim")
+    return text
+
+
+def _footer(answered: Answer) -> str:
+    phases = ", ".join(answered.phases) or "any phase"
+    return f"Read as: {phases} · corpus {answered.corpus_version}"
+
+
+def _abstention(answered: Answer) -> RenderableType:
+    parts: list[RenderableType] = [Text(answered.reason, "bold yellow")]
+    if answered.nearest:
+        parts += [Text(), Text("What the sources do cover, nearest first", "bold cyan")]
+        parts += [
+            Text(f"  • {topic.question} ({topic.source_id} {topic.locator}: {topic.title})")
+            for topic in answered.nearest
+        ]
+    parts += [Text(), Text(f"corpus {answered.corpus_version}", "dim")]
+    return Group(*parts)
+
+
+def hits(found: Iterable[Hit]) -> RenderableType:
+    """One line a hit: score, source, locator, title."""
+    lines = []
+    for hit in found:
+        text = Text(f"{hit.score:6.3f}  ", "dim")
+        text.append(f"{hit.document.source.id} {hit.provision.locator}", "cyan")
+        text.append(f"  {hit.provision.title}")
+        lines.append(text)
+    return Group(*lines) if lines else Text("Nothing found.")
+
+
+def provision(entry: Provision, document: Document, links: Iterable[Link]) -> RenderableType:
+    """A provision in full, with its source and crosswalk."""
+    source = document.source
+    parts: list[RenderableType] = [
+        Text(f"{entry.locator} · {entry.title}", "bold"),
+        Text(f"{source.publisher} · {source.title} {source.version} · {source.kind}, {_BINDING[source.binding]}, {source.jurisdiction}", "dim"),
+        Text(f"{entry.url} · licence {source.licence} · compared {source.compared}", "dim"),
+    ]
+    if entry.in_force_from:
+        parts.append(Text(f"Applies from {entry.in_force_from}", "dim"))
+    if entry.status != "current":
+        parts.append(Text(f"Status: {entry.status}", "yellow"))
+    parts += [Text(), Text(document.text[entry.segments[0].start : entry.stop]), Text()]
+    facets = {"Phases": entry.phases, "Concerns": entry.concerns, "Roles": entry.roles, "Tests": entry.tests}
+    parts += [Text(f"{name}: {', '.join(values)}", "dim") for name, values in facets.items() if values]
+    related = [Text(f"  {link.match}: {link.object} ({link.origin})") for link in links]
+    if related:
+        parts += [Text(), Text("Same in other sources", "bold cyan"), *related]
+    return Group(*parts)
+
+
+def sources(entries: Iterable[SourceSummary]) -> RenderableType:
+    """One line a source: how many provisions, kind, id, title, phases unless it has all seven."""
+    lines = []
+    total = 0
+    for entry in entries:
+        total += entry.provisions
+        text = Text(f"{entry.provisions:5}  {entry.kind:10} ")
+        text.append(f"{entry.id:32} ", "cyan")
+        text.append(entry.title)
+        if len(entry.phases) < 7:
+            text.append(f" ({', '.join(entry.phases)})", "dim")
+        lines.append(text)
+    lines.append(Text(f"{total:5}  provisions in {len(lines)} sources", "bold"))
+    return Group(*lines)

@@ -1,0 +1,129 @@
+"""A question as text -> what can be read off it: words, identifiers, phase, concerns, language."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from assistant.documents import Corpus, Mention, find_mentions
+from assistant.errors import QuestionError
+from assistant.taxonomy import Term
+
+MAX_CHARS = 2000
+_WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
+_STOP = frozenset(
+    "a about after all also am an and any anyone anything are as at be because been before being "
+    "but by can cannot cant could d did do does doesn doing don done dont else even ever every for "
+    "from get gets getting give go going got had has have having he her here hi hello hey him his how i i'd i'm i've "
+    "if im in into is isn it it's its just know let lets like ll m make many may maybe me might more "
+    "most much must my need needs no not now of off ok okay on one ones only or other our out over "
+    "own please put re really s same say says shall she should so some someone something still such "
+    "sure t take than that that's the their them then there these they thing things think this those "
+    "through to too under until up us use used using ve very via want wants was wasn way we well were "
+    "what what's when where whether which while who whom whose why will with within without won would "
+    "yes yet you your tell explain thanks thank".split()
+)
+# The commonest words of languages that share English's letters; two of them and hardly an English
+# one make a question foreign.
+_FOREIGN: Mapping[str, frozenset[str]] = {
+    "German": frozenset("der die das und ist nicht ich wir ein eine einen für mit wie kann darf muss müssen auf von zu den dem wenn welche was sind wird werden mein unser".split()),
+    "French": frozenset("le la les des une est et je nous vous pour avec dans que qui quoi comment puis peut faut pas ce cette mon notre sur quels quelles sont du au un".split()),
+    "Spanish": frozenset("el los las una es y yo para con en que como puedo debo no del al mi nuestro cuál qué por se son un modelo".split()),
+    "Italian": frozenset("il lo gli una è e io per con che come posso devo non del della nel mio nostro quale sono un di".split()),
+    "Portuguese": frozenset("o os as uma é e eu para com em que como posso devo não do da meu nosso qual são um".split()),
+    "Dutch": frozenset("de het een en is niet ik wij voor met hoe kan mag moet op van te als welke wat zijn mijn onze".split()),
+}  # fmt: skip
+_ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and what was read off it.
+
+    text: cleaned: control characters and runs of white space are single spaces.
+    words: content words in order, lower case, without repeats.
+    phases: those whose synonyms it uses, the most often named first; empty if none stands out.
+    concerns: those whose synonyms it uses.
+    language: name of the language if it does not seem to be English, else None.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+    phases: tuple[str, ...]
+    concerns: tuple[str, ...]
+    language: str | None
+
+
+def read_question(text: str, corpus: Corpus) -> Question:
+    """Clean a question and read it.
+
+    Raises QuestionError if it is empty, holds no letter or digit, or is longer than MAX_CHARS.
+    """
+    if len(text) > MAX_CHARS:
+        raise QuestionError(
+            f"The question has {len(text):,} characters; at most {MAX_CHARS:,} are taken. Shorten it."
+        )
+    clean = clean_text(text)
+    if not any(character.isalnum() for character in clean):
+        raise QuestionError("The question is empty. Ask something, such as: May I load a .bin checkpoint?")
+    mentions = find_mentions(clean, corpus.identifiers)
+    return Question(
+        text=clean,
+        words=content_words(clean),
+        mentions=mentions,
+        phases=_phases(clean, corpus.taxonomy.phases),
+        concerns=_named(clean, corpus.taxonomy.concerns),
+        language=None if mentions else _foreign(clean),
+    )
+
+
+def clean_text(text: str) -> str:
+    """Compose characters, drop invisible ones, make control characters and runs of space one space."""
+    composed = unicodedata.normalize("NFKC", text)
+    visible = "".join(
+        " " if unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"} else character
+        for character in composed
+        if unicodedata.category(character) not in {"Cf", "Cn", "Co"}
+    )
+    return " ".join(visible.split())
+
+
+def content_words(text: str) -> tuple[str, ...]:
+    """Lower-case words without function words, in order of first use."""
+    words = (word.casefold().strip(".-/+") for word in _WORD.findall(text.replace("’", "'")))
+    return tuple(dict.fromkeys(word for word in words if word and word not in _STOP))
+
+
+def _named(text: str, terms: Mapping[str, Term]) -> tuple[str, ...]:
+    lowered = text.casefold()
+    return tuple(key for key, term in terms.items() if _weight(lowered, term))
+
+
+def _weight(lowered: str, term: Term) -> float:
+    """How much of a term's vocabulary a text uses; longer synonyms say more."""
+    return sum(
+        1.0 + 0.5 * synonym.count(" ")
+        for synonym in term.synonyms
+        if synonym in lowered and re.search(rf"(?<!\w){re.escape(synonym)}(?!\w)", lowered)
+    )
+
+
+def _phases(text: str, phases: Mapping[str, Term]) -> tuple[str, ...]:
+    weights = {key: _weight(text.casefold(), term) for key, term in phases.items()}
+    best = max(weights.values(), default=0.0)
+    return tuple(key for key, weight in weights.items() if best and weight >= best)[:2]
+
+
+def _foreign(text: str) -> str | None:
+    letters = [character for character in text if character.isalpha()]
+    latin = sum("LATIN" in unicodedata.name(character, "") for character in letters)
+    if letters and latin < len(letters) / 2:
+        return "a language not written in Latin letters"
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    english = sum(word in _ENGLISH for word in words)
+    counts = {name: sum(word in common for word in words) for name, common in _FOREIGN.items()}
+    name = max(counts, key=lambda key: counts[key])
+    return name if counts[name] >= 2 and counts[name] > 2 * english else None

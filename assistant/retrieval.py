@@ -1,0 +1,329 @@
+"""Question -> ranked Hits: dense and lexical candidates, scored together; identifiers looked up.
+
+Scores are a weighted sum of signals that each lie in 0..1 (cosines can fall below 0). The weights
+are fitted on development questions and live in ``ranking.json`` of the recipe folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from assistant.documents import Corpus, Mention
+from assistant.embedding import Embedder, Vectors
+from assistant.errors import SettingsError
+from assistant.index import Index
+from assistant.index.lexical import FIELDS
+from assistant.questions import Question
+from assistant.taxonomy import BINDINGS
+from assistant.types import Document, Provision, Source
+
+CANDIDATES = 60
+HITS = 60
+PARTS = ("passage", "ask", "segment")
+CONFIDENCE = (
+    "ask",
+    "passage",
+    "segment",
+    "first",
+    "coverage",
+    "lead_coverage",
+    "known",
+    "agreement",
+    "margin",
+    "topic",
+)
+_CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What an answer may draw on; an empty tuple allows everything.
+
+    phases steer the ranking and do not exclude; kinds, jurisdictions and sources exclude.
+    """
+
+    phases: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    jurisdictions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def allows(self, source: Source) -> bool:
+        """Whether provisions of a source may be used."""
+        return (
+            (not self.kinds or source.kind in self.kinds)
+            and (not self.jurisdictions or source.jurisdiction in self.jurisdictions)
+            and (not self.sources or source.id in self.sources)
+        )
+
+    def where(self) -> dict[str, object] | None:
+        """The same as a Chroma filter; None if nothing is excluded."""
+        parts: list[dict[str, object]] = [
+            {key: {"$in": list(values)}}
+            for key, values in (
+                ("kind", self.kinds),
+                ("jurisdiction", self.jurisdictions),
+                ("source", self.sources),
+            )
+            if values
+        ]
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The contents of ranking.json: BM25 field weights, signal weights, abstention model."""
+
+    fields: tuple[float, ...]
+    weights: Mapping[str, float]
+    bias: float
+    abstention: Mapping[str, float]
+    threshold: float
+
+
+def load_ranking(recipe: Path) -> Ranking:
+    """Read ranking.json; raises SettingsError if a part is missing."""
+    path = recipe / "ranking.json"
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        return Ranking(
+            fields=tuple(float(data["fields"][name]) for name in FIELDS),
+            weights=dict(data["weights"]),
+            bias=float(data["abstention"]["bias"]),
+            abstention=dict(data["abstention"]["weights"]),
+            threshold=float(data["abstention"]["threshold"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error!r}). Restore it from the release.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A provision found for a question, with its score and the signals it is made of."""
+
+    provision: Provision
+    document: Document
+    score: float
+    signals: Mapping[str, float] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What retrieval hands on.
+
+    hits: best first. exact: provisions that an identifier names, in order of mention.
+    unknown: identifiers that name none. confidence: evidence that the corpus covers the question,
+    by feature, each in 0..1.
+    """
+
+    hits: tuple[Hit, ...]
+    exact: tuple[Provision, ...]
+    unknown: tuple[Mention, ...]
+    confidence: Mapping[str, float]
+    vector: Vectors = field(repr=False)
+
+
+class Retriever:
+    """Ranks the provisions of an open index. Safe to use from several threads."""
+
+    def __init__(self, index: Index, embedder: Embedder, ranking: Ranking) -> None:
+        self.index, self.embedder, self.ranking = index, embedder, ranking
+        self._holders = lru_cache(maxsize=20_000)(self._find_holders)
+        provisions = index.corpus.provisions
+        sources = [index.corpus.by_source[entry.source_id].source for entry in provisions]
+        self._sources = sources
+        self._evidence = np.array([source.binding == "evidence" for source in sources], np.float32)
+        self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
+
+    def retrieve(self, question: Question, filters: Filters = Filters(), limit: int = 50) -> Retrieved:
+        """Rank provisions for a question; see Retrieved."""
+        vector = self.embedder.embed([question.text])[0]
+        exact, unknown = self._look_up(question.mentions, filters)
+        hits = self._hits(question, vector, filters)
+        confidence = self._confidence(question, hits)
+        return Retrieved(tuple(hits[:limit]), exact, unknown, confidence, vector)
+
+    def _find_holders(self, word: str) -> frozenset[int]:
+        return self.index.lexical.holders(word)
+
+    def _look_up(
+        self, mentions: Iterable[Mention], filters: Filters
+    ) -> tuple[tuple[Provision, ...], tuple[Mention, ...]]:
+        corpus = self.index.corpus
+        exact: dict[str, Provision] = {}
+        unknown: list[Mention] = []
+        for mention in mentions:
+            found = [
+                provision
+                for provision in look_up(mention, corpus)
+                if filters.allows(corpus.by_source[provision.source_id].source)
+            ]
+            exact.update((provision.id, provision) for provision in found)
+            if not found:
+                unknown.append(mention)
+        return tuple(exact.values()), tuple(unknown)
+
+    def _hits(self, question: Question, vector: Vectors, filters: Filters) -> list[Hit]:
+        index, where = self.index, filters.where()
+        words = self._telling(question.words)
+        lexical = dict(index.lexical.search(words, self.ranking.fields, 4 * CANDIDATES))
+        candidates = set(list(lexical)[:CANDIDATES])
+        for binding in BINDINGS:
+            nearest = index.store.nearest(binding, vector, CANDIDATES, where)
+            candidates.update(index.number_of_record[record] for record, _ in nearest)
+        numbers = sorted(entry for entry in candidates if filters.allows(self._sources[entry]))
+        if not numbers:
+            return []
+        signals = self._signals(numbers, question, vector, filters, lexical)
+        scores = sum(self.ranking.weights[name] * values for name, values in signals.items())
+        provisions = [index.corpus.provisions[number] for number in numbers]
+        order = sorted(range(len(numbers)), key=lambda place: (-scores[place], provisions[place].id))
+        return [
+            Hit(
+                provisions[place],
+                index.corpus.by_source[provisions[place].source_id],
+                float(scores[place]),
+                {name: float(values[place]) for name, values in signals.items()},
+            )
+            for place in order[:HITS]
+        ]
+
+    def _signals(
+        self,
+        numbers: list[int],
+        question: Question,
+        vector: Vectors,
+        filters: Filters,
+        lexical: Mapping[int, float],
+    ) -> dict[str, Vectors]:
+        """The signals of ranking.json for each provision; float32 arrays in order of numbers."""
+        provisions = [self.index.corpus.provisions[number] for number in numbers]
+        phases = frozenset(filters.phases or question.phases)
+        concerns = frozenset(question.concerns)
+        best = max(lexical.values(), default=1.0)
+        matched = [_phase_match(entry, phases) for entry in provisions]
+        shared = [not concerns.isdisjoint(entry.concerns) for entry in provisions]
+        return {
+            **self._cosines(numbers, vector),
+            "lexical": np.array([lexical.get(number, 0.0) / best for number in numbers], np.float32),
+            "coverage": self._coverages(self._word_weights(question.words), numbers),
+            "phase": np.array(matched, np.float32),
+            "concern": np.array(shared, np.float32),
+            "evidence": self._evidence[numbers],
+            "superseded": self._superseded[numbers],
+        }
+
+    def _cosines(self, numbers: list[int], vector: Vectors) -> dict[str, Vectors]:
+        """For each part, the best cosine of each provision; float32 arrays in order of numbers."""
+        blocks = [self.index.rows_of[number][part] for part in PARTS for number in numbers]
+        starts = np.cumsum([0] + [len(block) for block in blocks[:-1]])
+        values = self.index.vectors[[row for block in blocks for row in block]] @ vector
+        best = np.maximum.reduceat(values, starts).reshape(len(PARTS), len(numbers))
+        return dict(zip(PARTS, best, strict=True))
+
+    def _telling(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words worth a lexical search: not those that a quarter of all provisions hold."""
+        most = len(self.index.corpus.provisions) / 4
+        rare = tuple(word for word in words if len(self._holders(word)) <= most)
+        return rare or words
+
+    def _word_weights(self, words: tuple[str, ...]) -> dict[str, float]:
+        """Each content word's share of the question: its inverse document frequency, summing to 1."""
+        total = len(self.index.corpus.provisions)
+        raw = {word: math.log(1 + total / (1 + len(self._holders(word)))) for word in words}
+        norm = sum(raw.values()) or 1.0
+        return {word: value / norm for word, value in raw.items()}
+
+    def _coverages(self, weights: Mapping[str, float], numbers: list[int]) -> Vectors:
+        """For each provision, the weight of the question's content words that it holds, in 0..1."""
+        found = np.zeros(len(numbers), np.float32)
+        place = {number: position for position, number in enumerate(numbers)}
+        for word, weight in weights.items():
+            found[[place[number] for number in self._holders(word) & place.keys()]] += weight
+        return found
+
+    def _coverage(self, weights: Mapping[str, float], numbers: Set[int]) -> float:
+        """The weight of the content words that any of the given provisions holds, in 0..1."""
+        return sum(
+            value
+            for word, value in weights.items()
+            if not numbers.isdisjoint(self._holders(word))
+        )
+
+    def _confidence(self, question: Question, hits: list[Hit]) -> dict[str, float]:
+        """Evidence that the corpus covers the question; each about 0..1, all 0 without hits."""
+        if not hits:
+            return dict.fromkeys(CONFIDENCE, 0.0)
+        weights = self._word_weights(question.words)
+        top = {self.index.number[hit.provision.id] for hit in hits[:5]}
+        dense = sorted(hits, key=lambda hit: -max(hit.signals["ask"], hit.signals["passage"]))[:10]
+        lexical = sorted(hits, key=lambda hit: -hit.signals["lexical"])[:10]
+        both = {hit.provision.id for hit in dense} & {hit.provision.id for hit in lexical}
+        first = hits[0].signals
+        return {
+            "ask": max(hit.signals["ask"] for hit in hits[:5]),
+            "passage": max(hit.signals["passage"] for hit in hits[:5]),
+            "segment": max(hit.signals["segment"] for hit in hits[:5]),
+            "first": max(first["ask"], first["passage"], first["segment"]),
+            "coverage": self._coverage(weights, top),
+            "lead_coverage": first["coverage"],
+            "known": sum(value for word, value in weights.items() if self._holders(word)),
+            "agreement": len(both) / 10,
+            "margin": hits[0].score - hits[min(9, len(hits) - 1)].score,
+            "topic": float(bool(question.concerns or question.phases)),
+        }
+
+
+def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
+    """Probability, by the fitted logistic model, that the corpus covers the question."""
+    value = ranking.bias + sum(
+        weight * confidence[name] for name, weight in ranking.abstention.items()
+    )
+    return 1.0 / (1.0 + math.exp(-value))
+
+
+def look_up(mention: Mention, corpus: Corpus) -> tuple[Provision, ...]:
+    """The provisions that an identifier names: itself, else its parts, else the whole it is part of.
+
+    A family without a source of its own ("*") names every provision whose text holds the identifier.
+    """
+    if mention.family.source == "*":
+        return tuple(
+            provision
+            for document in corpus.documents
+            for provision in document.provisions
+            if mention.locator in document.text[provision.start : provision.stop]
+        )
+    if mention.provision_id in corpus.by_id:
+        return (corpus.by_id[mention.provision_id],)
+    document = corpus.by_source.get(mention.family.source)
+    if document is None or not mention.may_exist:
+        return ()
+    parts = tuple(
+        provision
+        for provision in document.provisions
+        if provision.locator.startswith((f"{mention.locator}(", f"{mention.locator} ", f"{mention.locator}."))
+    )
+    if parts:
+        return parts
+    whole = mention.locator
+    while "(" in whole:
+        whole = whole[: whole.rindex("(")]
+        if f"{document.source.id}#{whole}" in corpus.by_id:
+            return (corpus.by_id[f"{document.source.id}#{whole}"],)
+    return ()
+
+
+def _phase_match(provision: Provision, phases: Set[str]) -> float:
+    """1 if the provision's first phase is asked for, 0.5 if another one is, else 0."""
+    if phases.isdisjoint(provision.phases):
+        return 0.0
+    return 1.0 if provision.phases[0] in phases else 0.5

@@ -1,0 +1,84 @@
+"""Settings: defaults, then the settings file, then the environment, then the caller."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from assistant import paths
+from assistant.errors import SettingsError
+
+BUNDLED_MODEL = "bundled"
+_PREFIX = "SAFETY_ASSISTANT_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may set.
+
+    corpus: folder with ``sources/`` and ``taxonomy.yaml``.
+    recipe: folder with ``recipe.toml`` and ``ranking.json``.
+    cache: folder for built indexes and exported models; can be deleted at any time.
+    embedding_model: "bundled", or the name or path of a sentence-transformers model.
+    lock_timeout_s: how long a build waits for another build, in seconds (>= 0).
+    """
+
+    corpus: Path = field(default_factory=paths.corpus_folder)
+    recipe: Path = field(default_factory=paths.recipe_folder)
+    cache: Path = field(default_factory=paths.default_cache)
+    embedding_model: str = BUNDLED_MODEL
+    lock_timeout_s: float = 600.0
+
+
+def settings_file() -> Path:
+    """Where a user's settings file is looked for, unless SAFETY_ASSISTANT_SETTINGS names one."""
+    named = os.environ.get(_PREFIX + "SETTINGS")
+    folder = platformdirs.user_config_path("safety-guideline-assistant")
+    return Path(named) if named else folder / "settings.toml"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from defaults, file, environment and keyword arguments, the later winning.
+
+    Raises SettingsError naming the key and where it came from.
+    """
+    values: dict[str, Any] = {}
+    path = settings_file()
+    if path.is_file():
+        try:
+            values |= _checked(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}. Correct it or remove it.") from error
+    environment = {
+        entry.name: os.environ[_PREFIX + entry.name.upper()]
+        for entry in fields(Settings)
+        if _PREFIX + entry.name.upper() in os.environ
+    }
+    values |= _checked(environment, "the environment")
+    values |= _checked({key: value for key, value in overrides.items() if value is not None}, "the call")
+    return Settings(**values)
+
+
+def _checked(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    types = {entry.name: entry.type for entry in fields(Settings)}
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in types:
+            known = ", ".join(types)
+            raise SettingsError(f"Unknown setting '{key}' in {origin}. Known settings: {known}.")
+        if types[key] == "Path":
+            values[key] = Path(value).expanduser().resolve()
+        elif types[key] == "float":
+            try:
+                values[key] = float(value)
+            except ValueError as error:
+                raise SettingsError(f"{key} in {origin} must be a number, not '{value}'.") from error
+        else:
+            values[key] = str(value)
+    return values

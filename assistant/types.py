@@ -1,0 +1,162 @@
+"""The data that moves down the pipeline, one frozen type a stage.
+
+Offsets are counted in characters (Python string indices) of ``Document.text`` and are half-open:
+``document.text[span.start:span.stop]`` is the span's text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SegmentKind = Literal["statement", "do", "why", "note"]
+Role = Literal["answer", "action", "requirement", "evidence"]
+Outcome = Literal["answered", "abstained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A published document that the corpus digests: its front matter.
+
+    ``published``, ``in_force_from`` and ``compared`` are ISO dates, where only the month or the
+    year is known shortened to it. ``status`` is "current", "draft" or "superseded by …".
+    """
+
+    id: str
+    title: str
+    publisher: str
+    kind: str
+    binding: str
+    jurisdiction: str
+    version: str
+    published: str
+    in_force_from: str | None
+    status: str
+    licence: str
+    url: str
+    compared: str
+    snapshot: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sentence or list item of a provision: the unit that an answer may quote."""
+
+    kind: SegmentKind
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """The smallest citable part of a source: an article paragraph, a control, an incident."""
+
+    source_id: str
+    locator: str
+    title: str
+    url: str
+    phases: tuple[str, ...]
+    concerns: tuple[str, ...]
+    roles: tuple[str, ...]
+    asks: tuple[str, ...]
+    tests: tuple[str, ...]
+    read: tuple[str, ...]
+    in_force_from: str | None
+    status: str
+    line: int
+    start: int
+    stop: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def id(self) -> str:
+        """``source-id#locator``, unique in a corpus."""
+        return f"{self.source_id}#{self.locator}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One corpus file: its text, the digest of its bytes, and what was parsed out of it."""
+
+    source: Source
+    text: str = field(repr=False)
+    sha256: str
+    provisions: tuple[Provision, ...] = field(repr=False)
+
+    def quote(self, segment: Segment) -> str:
+        """The segment's text."""
+        return self.text[segment.start : segment.stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a statement stands: a span of a document, with what a reader needs to judge it.
+
+    ``quote`` is ``document.text[start:stop]``; ``date`` is the source's date of publication;
+    ``page`` is null for sources without pages; ``in_force_from`` is null for what is not law.
+    """
+
+    number: int
+    source_id: str
+    title: str
+    publisher: str
+    kind: str
+    binding: str
+    jurisdiction: str
+    version: str
+    date: str
+    in_force_from: str | None
+    status: str
+    locator: str
+    heading: str
+    url: str
+    page: int | None
+    quote: str
+    start: int
+    stop: int
+    document_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One thing that is said, and the numbers of the citations that bear it (never empty)."""
+
+    text: str
+    role: Role
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A covered topic near to what was asked: a provision and a question that it answers."""
+
+    question: str
+    source_id: str
+    locator: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the assistant says to a question.
+
+    outcome: "answered" or "abstained". reason: why it abstained, a sentence; else "".
+    nearest: covered topics, when abstained. phases: as given, else as read off the question.
+    withheld: statements left out because their quote was not found in its document.
+    timings_ms: milliseconds by step; the only field that differs when a question is repeated.
+    """
+
+    question: str
+    outcome: Outcome
+    reason: str
+    nearest: tuple[Topic, ...]
+    phases: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    citations: tuple[Citation, ...]
+    withheld: int
+    corpus_version: str
+    timings_ms: dict[str, float] = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON-ready dictionaries and lists, the same as ``ask --json``."""
+        return asdict(self)
