@@ -37,9 +37,13 @@ def answer(
     withheld = 0
     if reason is None:
         drafts = roles_in_order(extract(question, found, index))
-        statements, citations, withheld = _bind(drafts, index.corpus, read_text or _own(index.corpus))
+        statements, citations, withheld = _bind(
+            drafts, index.corpus, read_text or _own(index.corpus)
+        )
         if not statements:
-            reason = "Not covered: what was found could not be confirmed in its source, and is withheld."
+            reason = (
+                "Not covered: what was found could not be confirmed in its source, and is withheld."
+            )
     clock.lap("answer")
     return Answer(
         question=question.text,
@@ -89,7 +93,9 @@ def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
         for hit in hits[:20]:
             provision = hit.provision
             same = sum(topic.source_id == provision.source_id for topic in topics)
-            topic = Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
+            topic = Topic(
+                provision.asks[0], provision.source_id, provision.locator, provision.title
+            )
             if len(topics) < _NEAREST and same < most and topic not in topics:
                 topics.append(topic)
     return tuple(topics)

@@ -11,8 +11,7 @@ from assistant.answering import answer
 from assistant.documents import Corpus, Link, find_mentions, load_corpus
 from assistant.embedding import open_embedder, read_model_recipe
 from assistant.errors import IndexFailure, QuestionError
-from assistant.index import Index, build_index, open_index
-from assistant.index.build import Progress
+from assistant.index import Index, Progress, build_index, open_index
 from assistant.questions import read_question
 from assistant.retrieval import Filters, Hit, Retriever, load_ranking, look_up
 from assistant.settings import Settings, load_settings
@@ -40,7 +39,9 @@ class Assistant:
     Reading is safe from several threads; each answer depends on its arguments alone.
     """
 
-    def __init__(self, settings: Settings, corpus: Corpus, index: Index, retriever: Retriever) -> None:
+    def __init__(
+        self, settings: Settings, corpus: Corpus, index: Index, retriever: Retriever
+    ) -> None:
         self.settings, self.corpus, self.index = settings, corpus, index
         self._retriever = retriever
 
@@ -109,10 +110,17 @@ class Assistant:
         if k < 1:
             raise QuestionError(f"k must be at least 1, not {k}.")
         filters = self._filters(phase, kind, jurisdiction, source)
-        found = self._retriever.retrieve(read_question(query, self.corpus), filters, limit=max(k, 1))
+        found = self._retriever.retrieve(
+            read_question(query, self.corpus), filters, limit=max(k, 1)
+        )
         top = found.hits[0].score if found.hits else 1.0
         named = [
-            Hit(provision, self.corpus.by_source[provision.source_id], top + 1.0, {"identifier": 1.0})
+            Hit(
+                provision,
+                self.corpus.by_source[provision.source_id],
+                top + 1.0,
+                {"identifier": 1.0},
+            )
             for provision in found.exact
         ]
         rest = [hit for hit in found.hits if hit.provision not in found.exact]
@@ -126,13 +134,19 @@ class Assistant:
         text = locator.strip()
         if text in self.corpus.by_id:
             return [self.corpus.by_id[text]]
-        same = [entry for entry in self.corpus.provisions if entry.locator.casefold() == text.casefold()]
+        same = [
+            entry for entry in self.corpus.provisions if entry.locator.casefold() == text.casefold()
+        ]
         if same:
             return same
         mentions = find_mentions(text, self.corpus.identifiers)
         found = [entry for mention in mentions for entry in look_up(mention, self.corpus)]
         if not found:
-            known = mentions[0].family.range if mentions else "`safety-assistant sources` lists what is covered"
+            known = (
+                mentions[0].family.range
+                if mentions
+                else "`safety-assistant sources` lists what is covered"
+            )
             raise QuestionError(f"No provision is named '{text[:80]}'. {known}.")
         return found
 

@@ -201,7 +201,7 @@ def _load(name: str) -> SentenceTransformer:
     import transformers
     from sentence_transformers import SentenceTransformer
 
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(
             name,
@@ -259,7 +259,9 @@ def export_onnx(model: Path, folder: Path) -> None:
             super().__init__()
             self.transformer = network[0].auto_model.eval()
 
-        def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor
+        ) -> torch.Tensor:
             return self.transformer(
                 input_ids=ids, attention_mask=mask, token_type_ids=types
             ).last_hidden_state
@@ -267,7 +269,9 @@ def export_onnx(model: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix="export-", dir=folder.parent))
     try:
-        sample = network.tokenizer(["one sentence", "another, longer one"], padding=True, return_tensors="pt")
+        sample = network.tokenizer(
+            ["one sentence", "another, longer one"], padding=True, return_tensors="pt"
+        )
         names = ["input_ids", "attention_mask", "token_type_ids"]
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -277,7 +281,9 @@ def export_onnx(model: Path, folder: Path) -> None:
                 str(fresh / "model.onnx"),
                 input_names=names,
                 output_names=["last_hidden_state"],
-                dynamic_axes={name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]},
+                dynamic_axes={
+                    name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]
+                },
                 opset_version=_OPSET,
                 dynamo=False,
             )

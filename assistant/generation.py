@@ -28,7 +28,23 @@ _SAME = 0.8
 _RELATED = 0.3
 """Cosine of question and sentence from which a further sentence is worth saying."""
 _EVIDENCE_COSINE = 0.42
-_EVENT_WORDS = frozenset("incident incidents happened happen example examples case cases study studies research evidence ever".split())
+_EVENT_WORDS = frozenset(
+    [
+        "incident",
+        "incidents",
+        "happened",
+        "happen",
+        "example",
+        "examples",
+        "case",
+        "cases",
+        "study",
+        "studies",
+        "research",
+        "evidence",
+        "ever",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,9 @@ class _Extractor:
 
     def _direct(self, lead: Hit) -> Span:
         """The lead's opening sentence, unless another of its statements is clearly nearer."""
-        statements = [span for span in self._spans(lead.provision) if span.segment.kind == "statement"]
+        statements = [
+            span for span in self._spans(lead.provision) if span.segment.kind == "statement"
+        ]
         best = max(statements, key=self._cosine)
         return best if self._cosine(best) > self._cosine(statements[0]) + 0.15 else statements[0]
 
@@ -111,7 +129,9 @@ class _Extractor:
         """One more sentence of the lead that says why or under which condition."""
         spans = [span for span in self._spans(lead.provision) if span.segment.kind != "do"]
         law = lead.document.source.binding == "binding"
-        spans.sort(key=lambda span: (law and span.segment.kind == "note", self._cosine(span)), reverse=True)
+        spans.sort(
+            key=lambda span: (law and span.segment.kind == "note", self._cosine(span)), reverse=True
+        )
         for span in spans:
             if not self._said(span) and (law or self._cosine(span) >= _RELATED):
                 self._say("answer", span)

@@ -102,7 +102,9 @@ def load_ranking(recipe: Path) -> Ranking:
             threshold=float(data["abstention"]["threshold"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path} cannot be read ({error!r}). Restore it from the release.") from error
+        raise SettingsError(
+            f"{path} cannot be read ({error!r}). Restore it from the release."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ class Retriever:
         self._evidence = np.array([source.binding == "evidence" for source in sources], np.float32)
         self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
 
-    def retrieve(self, question: Question, filters: Filters = Filters(), limit: int = 50) -> Retrieved:
+    def retrieve(
+        self, question: Question, filters: Filters = Filters(), limit: int = 50
+    ) -> Retrieved:
         """Rank provisions for a question; see Retrieved."""
         vector = self.embedder.embed([question.text])[0]
         exact, unknown = self._look_up(question.mentions, filters)
@@ -183,9 +187,12 @@ class Retriever:
         if not numbers:
             return []
         signals = self._signals(numbers, question, vector, filters, lexical)
-        scores = sum(self.ranking.weights[name] * values for name, values in signals.items())
+        weights = np.array([self.ranking.weights[name] for name in signals], np.float32)
+        scores = weights @ np.stack(list(signals.values()))
         provisions = [index.corpus.provisions[number] for number in numbers]
-        order = sorted(range(len(numbers)), key=lambda place: (-scores[place], provisions[place].id))
+        order = sorted(
+            range(len(numbers)), key=lambda place: (-scores[place], provisions[place].id)
+        )
         return [
             Hit(
                 provisions[place],
@@ -213,7 +220,9 @@ class Retriever:
         shared = [not concerns.isdisjoint(entry.concerns) for entry in provisions]
         return {
             **self._cosines(numbers, vector),
-            "lexical": np.array([lexical.get(number, 0.0) / best for number in numbers], np.float32),
+            "lexical": np.array(
+                [lexical.get(number, 0.0) / best for number in numbers], np.float32
+            ),
             "coverage": self._coverages(self._word_weights(question.words), numbers),
             "phase": np.array(matched, np.float32),
             "concern": np.array(shared, np.float32),
@@ -253,9 +262,7 @@ class Retriever:
     def _coverage(self, weights: Mapping[str, float], numbers: Set[int]) -> float:
         """The weight of the content words that any of the given provisions holds, in 0..1."""
         return sum(
-            value
-            for word, value in weights.items()
-            if not numbers.isdisjoint(self._holders(word))
+            value for word, value in weights.items() if not numbers.isdisjoint(self._holders(word))
         )
 
     def _confidence(self, question: Question, hits: list[Hit]) -> dict[str, float]:
@@ -310,7 +317,9 @@ def look_up(mention: Mention, corpus: Corpus) -> tuple[Provision, ...]:
     parts = tuple(
         provision
         for provision in document.provisions
-        if provision.locator.startswith((f"{mention.locator}(", f"{mention.locator} ", f"{mention.locator}."))
+        if provision.locator.startswith(
+            (f"{mention.locator}(", f"{mention.locator} ", f"{mention.locator}.")
+        )
     )
     if parts:
         return parts

@@ -54,14 +54,18 @@ def load_settings(**overrides: Any) -> Settings:
         try:
             values |= _checked(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not valid TOML: {error}. Correct it or remove it.") from error
+            raise SettingsError(
+                f"{path} is not valid TOML: {error}. Correct it or remove it."
+            ) from error
     environment = {
         entry.name: os.environ[_PREFIX + entry.name.upper()]
         for entry in fields(Settings)
         if _PREFIX + entry.name.upper() in os.environ
     }
     values |= _checked(environment, "the environment")
-    values |= _checked({key: value for key, value in overrides.items() if value is not None}, "the call")
+    values |= _checked(
+        {key: value for key, value in overrides.items() if value is not None}, "the call"
+    )
     return Settings(**values)
 
 
@@ -78,7 +82,9 @@ def _checked(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
             try:
                 values[key] = float(value)
             except ValueError as error:
-                raise SettingsError(f"{key} in {origin} must be a number, not '{value}'.") from error
+                raise SettingsError(
+                    f"{key} in {origin} must be a number, not '{value}'."
+                ) from error
         else:
             values[key] = str(value)
     return values

@@ -18,7 +18,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,13 +32,38 @@ _IDENTIFIER = re.compile(
     r"\b(?:AML\.[A-Z]{1,2}\d+(?:\.\d+)?|LLM\d\d(?::\d{4})?|ML\d\d:\d{4}|ASI\d\d|AITG-[A-Z]+-\d+"
     r"|CVE-\d{4}-\d+|CWE-\d+|AVID-\d{4}-\w+|[A-Z]{2}-\d\.\d-\d{3})\b"
 )
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
 _NUMBER_WORDS = {word: str(value) for value, word in enumerate(_UNITS)} | {
     "fifteen": "15", "twenty": "20", "thirty": "30", "hundred": "100",
 }  # fmt: skip
-_MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _OBLIGATION = {
     "strong": re.compile(r"\b(shall|must|required?|requires|mandatory|prohibit\w*|need(?:s|ed)? to|"
                          r"ha(?:s|ve) to|oblig\w+|never|not permitted|necessary|ensure[sd]?|only)\b", re.I),
@@ -83,7 +108,9 @@ def read_allowed(path: Path) -> tuple[Allowed, ...]:
     """Read the allow-list, tab separated: provision id, text, reason."""
     if not path.exists():
         return ()
-    rows = csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    rows = csv.reader(
+        path.read_text(encoding="utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE
+    )
     return tuple(Allowed(*row) for row in rows if row and not row[0].startswith("#"))
 
 
@@ -123,12 +150,17 @@ def _check_form(
         if not 4 <= words <= MAX_SENTENCE_WORDS and not (segment.kind == "do" and words >= 3):
             report.fail(place, f"{words} words in one sentence (4 to {MAX_SENTENCE_WORDS}): {text}")
         if _DANGLING.match(text):
-            report.fail(place, f"a sentence must stand alone, not begin with '{text.split()[0]}': {text}")
+            report.fail(
+                place, f"a sentence must stand alone, not begin with '{text.split()[0]}': {text}"
+            )
         if _MARKUP.search(text):
             report.fail(place, f"markup or an invisible character in: {text}")
         if not text.endswith((".", "?", "!")):
             report.fail(place, f"no full stop at the end of: {text}")
-        if re.search(r"[a-z)`]\. [A-Z]", re.sub(r"\b(e\.g|i\.e|No|Art|Inc|vs|Reg|etc|Dr|Mr|U\.S|Corp|Ltd|Co|St)\.", "", text)):
+        if re.search(
+            r"[a-z)`]\. [A-Z]",
+            re.sub(r"\b(e\.g|i\.e|No|Art|Inc|vs|Reg|etc|Dr|Mr|U\.S|Corp|Ltd|Co|St)\.", "", text),
+        ):
             report.fail(place, f"one sentence a line: {text}")
     body = " ".join(document.quote(segment) for segment in provision.segments).casefold()
     if body in seen:
@@ -187,7 +219,7 @@ def _check_against_source(
             report.fail(place, f"'{value}' is not in the section that it cites")
 
 
-@lru_cache(maxsize=None)
+@cache
 def file_text(path: Path) -> str:
     """The text of a snapshot's file; a PDF's pages are joined by form feeds."""
     if path.suffix == ".pdf":
@@ -224,7 +256,9 @@ def section(path: Path, anchor: str) -> str | None:
         return None
     headings = [number for number in hits if _level(lines, number)]
     if path.suffix in {".yaml", ".yml"}:
-        exact = [n for n in hits if re.search(rf"id: ['\"]?{re.escape(anchor)}['\"]?\s*$", lines[n])]
+        exact = [
+            n for n in hits if re.search(rf"id: ['\"]?{re.escape(anchor)}['\"]?\s*$", lines[n])
+        ]
         return _indented(lines, (exact or hits)[0])
     if headings:
         start = headings[0]
@@ -347,13 +381,21 @@ def _values(text: str, strict: bool = False) -> list[str]:
         if not strict:
             found.extend(re.findall(r"\d+", number))
             found.extend(part.lstrip("0") for part in re.findall(r"\d+", number))
-    for token in words(text):
-        if token in _NUMBER_WORDS and not (strict and token in {"one", "zero"}):
-            found.append(_NUMBER_WORDS[token])
-    found.extend(re.findall(rf"\b({'|'.join(m.capitalize() for m in _MONTHS if m not in {'may', 'march'})})\b", text))
+    skipped = {"one", "zero"} if strict else set()
+    found.extend(
+        _NUMBER_WORDS[token] for token in words(text) if token in _NUMBER_WORDS.keys() - skipped
+    )
+    found.extend(
+        re.findall(
+            rf"\b({'|'.join(m.capitalize() for m in _MONTHS if m not in {'may', 'march'})})\b", text
+        )
+    )
     if not strict:
         for year, month in re.findall(r"\b(\d{4})-(\d\d)-\d\d\b", text):
             found.append(_MONTHS[int(month) - 1].capitalize() if 1 <= int(month) <= 12 else year)
         # thin and no-break spaces group digits in legal texts
-        found.extend(re.sub(r"[\s\u202f\u00a0]", "", run) for run in re.findall(r"\d{1,3}(?:[ \u202f\u00a0]\d{3})+", text))
+        found.extend(
+            re.sub(r"[\s\u202f\u00a0]", "", run)
+            for run in re.findall(r"\d{1,3}(?:[ \u202f\u00a0]\d{3})+", text)
+        )
     return found

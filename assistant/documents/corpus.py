@@ -81,7 +81,9 @@ def load_corpus(folder: Path) -> Corpus:
     """
     taxonomy_path = folder / "taxonomy.yaml"
     if not taxonomy_path.is_file():
-        raise CorpusError(taxonomy_path, 1, "the corpus has no taxonomy.yaml; check the setting 'corpus'")
+        raise CorpusError(
+            taxonomy_path, 1, "the corpus has no taxonomy.yaml; check the setting 'corpus'"
+        )
     taxonomy = load_taxonomy(taxonomy_path)
     paths = sorted((folder / "sources").glob("*.md"))
     documents = tuple(parse_document(path, taxonomy) for path in paths)
@@ -172,10 +174,13 @@ class _Parser:
         for name in sorted(names - _OPTIONAL_FRONT):
             if not data.get(name):
                 self.fail(0, f"the front matter lacks '{name}'")
-        allowed = {"kind": tuple(self.taxonomy.kinds), "binding": BINDINGS}
-        for name, values in allowed.items():
-            if data[name] not in values:
-                problem = f"{name} '{data[name]}' is not one of {', '.join(values)}"
+        allowed: dict[str, tuple[str, ...]] = {
+            "kind": tuple(self.taxonomy.kinds),
+            "binding": BINDINGS,
+        }
+        for name, choices in allowed.items():
+            if data[name] not in choices:
+                problem = f"{name} '{data[name]}' is not one of {', '.join(choices)}"
                 self.fail(self._front_line(name), problem)
         if not _ID.fullmatch(data["id"] or "") or data["id"] != self.path.stem:
             self.fail(self._front_line("id"), "id must equal the file name without '.md'")
@@ -217,7 +222,9 @@ class _Parser:
             self.fail(cursor, "a blank line must follow the '- key: value' lines")
         segments = tuple(self._segments(cursor, stop))
         if not segments or segments[0].kind != "statement":
-            self.fail(index, f"'{locator}' must begin with a sentence that says what it asks or found")
+            self.fail(
+                index, f"'{locator}' must begin with a sentence that says what it asks or found"
+            )
 
         def one(key: str) -> str | None:
             return values[key][0] if key in values else None

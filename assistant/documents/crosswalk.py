@@ -46,10 +46,14 @@ def load_links(path: Path, known: Set[str]) -> tuple[Link, ...]:
             continue
         cells = line.split("\t")
         if len(cells) != 4:
-            raise CorpusError(path, number, "a row is: subject, match, object, origin, tab separated")
+            raise CorpusError(
+                path, number, "a row is: subject, match, object, origin, tab separated"
+            )
         link = Link(*cells)
         if link.match not in _TURNED:
-            raise CorpusError(path, number, f"match '{link.match}' is not one of {', '.join(_TURNED)}")
+            raise CorpusError(
+                path, number, f"match '{link.match}' is not one of {', '.join(_TURNED)}"
+            )
         for end in (link.subject, link.object):
             if end not in known:
                 raise CorpusError(path, number, f"no provision has the id '{end}'")

@@ -89,7 +89,9 @@ def find_mentions(text: str, families: Iterable[Family]) -> tuple[Mention, ...]:
     found: list[Mention] = []
     lowered = text.lower()
     for family in families:
-        if family.hint and not any(re.search(rf"\b{re.escape(word)}\b", lowered) for word in family.hint):
+        if family.hint and not any(
+            re.search(rf"\b{re.escape(word)}\b", lowered) for word in family.hint
+        ):
             continue
         for match in family.pattern.finditer(text):
             if any(match.start() < stop and start < match.end() for start, stop in taken):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -198,7 +197,7 @@ def _swap(cache: Path, target: Path) -> None:
     target.replace(final)
     pointer = cache / "current.new"
     pointer.write_text(final.name, encoding="utf-8")
-    os.replace(pointer, cache / "current")
+    pointer.replace(cache / "current")
     for folder in cache.glob(_PREFIX + "*"):
         if folder not in (final, before):
             shutil.rmtree(folder, ignore_errors=True)

@@ -94,7 +94,9 @@ def _open(folder: Path, corpus: Corpus, settings: Settings, embedder: Embedder) 
     manifest = Manifest.read(folder / "manifest.json")
     manifest.require(corpus, settings.recipe, embedder.digest)
     try:
-        keys = {key: n for n, key in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))}
+        keys = {
+            key: n for n, key in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))
+        }
         vectors = np.load(folder / "vectors.npy")
         rows = list(corpus_rows(corpus, read_max_chars(settings.recipe)))
         rows_of = _rows_of(rows, keys)

@@ -128,7 +128,7 @@ class VectorStore:
             answer = self._collections[binding].query(
                 query_embeddings=vector.reshape(1, -1),
                 n_results=limit,
-                where=dict(where) if where else None,  # type: ignore[arg-type]
+                where=dict(where) if where else None,
                 include=["distances"],
             )
             distances = answer["distances"] or [[]]
@@ -159,7 +159,9 @@ class VectorStore:
 
 
 def _damage(error: Exception) -> str:
-    detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    detail = (
+        str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    )
     return (
         f"The index does not answer a query ({detail}). "
         "Build it anew with `safety-assistant index build --fresh`."

@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from assistant import __version__
-from assistant.api import Assistant, Progress
+from assistant.api import Assistant
 from assistant.errors import AssistantError, QuestionError
+from assistant.index import Progress
 from assistant.interfaces import render
 from assistant.settings import load_settings
 
@@ -30,10 +31,15 @@ index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_
 app.add_typer(index_app, name="index")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Phase = Annotated[list[str] | None, typer.Option("--phase", help="Lifecycle phase; may be repeated.")]
-Kind = Annotated[list[str] | None, typer.Option("--kind", help="Cite this kind of source only; may be repeated.")]
+Phase = Annotated[
+    list[str] | None, typer.Option("--phase", help="Lifecycle phase; may be repeated.")
+]
+Kind = Annotated[
+    list[str] | None, typer.Option("--kind", help="Cite this kind of source only; may be repeated.")
+]
 Jurisdiction = Annotated[
-    list[str] | None, typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated.")
+    list[str] | None,
+    typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated."),
 ]
 
 
@@ -113,7 +119,9 @@ def search(
 
 @app.command()
 def show(
-    locator: Annotated[str, typer.Argument(help="LLM05, Art. 26(5), AML.T0051, or SOURCE-ID#LOCATOR.")],
+    locator: Annotated[
+        str, typer.Argument(help="LLM05, Art. 26(5), AML.T0051, or SOURCE-ID#LOCATOR.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show a provision in full, with its source and its crosswalk."""
@@ -124,7 +132,9 @@ def show(
                 **asdict(entry),
                 "id": entry.id,
                 "source": asdict(assistant.document(entry.source_id).source),
-                "text": assistant.document(entry.source_id).text[entry.segments[0].start : entry.stop],
+                "text": assistant.document(entry.source_id).text[
+                    entry.segments[0].start : entry.stop
+                ],
                 "related": [asdict(link) for link in assistant.related(entry)],
             }
             for entry in found
@@ -135,7 +145,9 @@ def show(
         else:
             for entry in found:
                 console.print(
-                    render.provision(entry, assistant.document(entry.source_id), assistant.related(entry)),
+                    render.provision(
+                        entry, assistant.document(entry.source_id), assistant.related(entry)
+                    ),
                     "",
                 )
 
@@ -150,7 +162,9 @@ def sources(as_json: AsJson = False) -> None:
 
 @index_app.command("build")
 def index_build(
-    fresh: Annotated[bool, typer.Option("--fresh", help="Build from nothing, reusing no vector.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Build from nothing, reusing no vector.")
+    ] = False,
 ) -> None:
     """Bring the index up to date; only texts that changed are embedded."""
     from assistant.documents import load_corpus
@@ -161,8 +175,14 @@ def index_build(
     with _progress() as progress:
         report = build_index(corpus, settings, progress, fresh)
     manifest = report.manifest
-    done = f"{report.embedded} texts embedded, {report.reused} reused" if report.changed else "up to date"
-    print(f"{manifest.sources} sources, {manifest.provisions} provisions: {done} ({settings.cache})")
+    done = (
+        f"{report.embedded} texts embedded, {report.reused} reused"
+        if report.changed
+        else "up to date"
+    )
+    print(
+        f"{manifest.sources} sources, {manifest.provisions} provisions: {done} ({settings.cache})"
+    )
 
 
 @index_app.command("status")
@@ -191,7 +211,9 @@ def index_verify() -> None:
                 file=sys.stderr,
             )
             raise typer.Exit(1)
-        print(f"Sound: {assistant.index.manifest.provisions} provisions found by their own vectors.")
+        print(
+            f"Sound: {assistant.index.manifest.provisions} provisions found by their own vectors."
+        )
 
 
 @contextmanager
@@ -214,7 +236,12 @@ def _progress() -> Iterator[Progress]:
         if bar is None:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-            columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                "{task.description}",
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             bar = Progress(*columns, console=render.console(stderr=True))
             bar.start()
         if stage not in tasks:

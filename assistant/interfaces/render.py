@@ -33,7 +33,9 @@ def answer(answered: Answer) -> RenderableType:
     """The answer in the order of trust: answer, what to do, law, evidence, sources."""
     if answered.outcome == "abstained":
         return _abstention(answered)
-    parts: list[RenderableType] = [_said(s, "bold") for s in answered.statements if s.role == "answer"]
+    parts: list[RenderableType] = [
+        _said(s, "bold") for s in answered.statements if s.role == "answer"
+    ]
     for role, heading in _HEADINGS.items():
         statements = [s for s in answered.statements if s.role == role]
         if statements:
@@ -42,7 +44,10 @@ def answer(answered: Answer) -> RenderableType:
         elif role == "requirement" and not _cites_law(answered):
             parts += [Text(), Text(heading, "bold cyan"), Text("  – nothing specific found", "dim")]
     if answered.withheld:
-        parts += [Text(), Text(f"Withheld: {answered.withheld} (not found again in the source)", "yellow")]
+        parts += [
+            Text(),
+            Text(f"Withheld: {answered.withheld} (not found again in the source)", "yellow"),
+        ]
     parts += [Text(), Text("Sources", "bold cyan")]
     parts += [_reference(citation) for citation in answered.citations]
     parts += [Text(), Text(_footer(answered), "dim")]
@@ -106,7 +111,10 @@ def provision(entry: Provision, document: Document, links: Iterable[Link]) -> Re
     source = document.source
     parts: list[RenderableType] = [
         Text(f"{entry.locator} · {entry.title}", "bold"),
-        Text(f"{source.publisher} · {source.title} {source.version} · {source.kind}, {_BINDING[source.binding]}, {source.jurisdiction}", "dim"),
+        Text(
+            f"{source.publisher} · {source.title} {source.version} · {source.kind}, {_BINDING[source.binding]}, {source.jurisdiction}",
+            "dim",
+        ),
         Text(f"{entry.url} · licence {source.licence} · compared {source.compared}", "dim"),
     ]
     if entry.in_force_from:
@@ -114,8 +122,15 @@ def provision(entry: Provision, document: Document, links: Iterable[Link]) -> Re
     if entry.status != "current":
         parts.append(Text(f"Status: {entry.status}", "yellow"))
     parts += [Text(), Text(document.text[entry.segments[0].start : entry.stop]), Text()]
-    facets = {"Phases": entry.phases, "Concerns": entry.concerns, "Roles": entry.roles, "Tests": entry.tests}
-    parts += [Text(f"{name}: {', '.join(values)}", "dim") for name, values in facets.items() if values]
+    facets = {
+        "Phases": entry.phases,
+        "Concerns": entry.concerns,
+        "Roles": entry.roles,
+        "Tests": entry.tests,
+    }
+    parts += [
+        Text(f"{name}: {', '.join(values)}", "dim") for name, values in facets.items() if values
+    ]
     related = [Text(f"  {link.match}: {link.object} ({link.origin})") for link in links]
     if related:
         parts += [Text(), Text("Same in other sources", "bold cyan"), *related]
