@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -249,11 +250,12 @@ class _Parser:
         )
 
     def _check_terms(self, index: int, key: str, parts: list[str]) -> None:
-        terms = {
+        vocabulary: dict[str, Collection[str]] = {
             "phases": self.taxonomy.phases,
             "concerns": self.taxonomy.concerns,
             "roles": self.taxonomy.roles,
-        }.get(key)
+        }
+        terms = vocabulary.get(key)
         for part in parts:
             if terms is not None and part not in terms:
                 self.fail(index, f"'{part}' is not one of the {key}: {', '.join(terms)}")
