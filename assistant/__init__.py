@@ -8,7 +8,7 @@
 Importing this package loads no torch and no chromadb, and opens no socket.
 """
 
-from assistant.api import Assistant, SourceSummary
+from assistant.api import Assistant, Confidence, SourceSummary
 from assistant.errors import (
     AssistantError,
     CorpusError,
@@ -42,6 +42,7 @@ __all__ = [
     "Assistant",
     "AssistantError",
     "Citation",
+    "Confidence",
     "CorpusError",
     "Document",
     "Hit",

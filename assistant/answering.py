@@ -35,8 +35,10 @@ def answer(
     statements: tuple[Statement, ...] = ()
     citations: tuple[Citation, ...] = ()
     withheld = 0
+    lead: tuple[str, ...] = ()
     if reason is None:
         drafts = roles_in_order(extract(question, found, index))
+        lead = drafts[0].spans[0].provision.phases[:1]
         statements, citations, withheld = _bind(
             drafts, index.corpus, read_text or _own(index.corpus)
         )
@@ -50,7 +52,7 @@ def answer(
         outcome="answered" if statements else "abstained",
         reason=reason or "",
         nearest=() if statements else _nearest(found, index),
-        phases=filters.phases or _phases(question, found, bool(statements)),
+        phases=filters.phases or question.phases or lead,
         statements=statements,
         citations=citations,
         withheld=withheld,
@@ -99,18 +101,6 @@ def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
             if len(topics) < _NEAREST and same < most and topic not in topics:
                 topics.append(topic)
     return tuple(topics)
-
-
-def _phases(question: Question, found: Retrieved, answered: bool) -> tuple[str, ...]:
-    """Phases as the question's words name them, else those of the provisions that answer."""
-    if question.phases or not answered:
-        return question.phases
-    named = found.exact or tuple(hit.provision for hit in found.hits[:3])
-    counts: dict[str, int] = {}
-    for provision in named:
-        counts[provision.phases[0]] = counts.get(provision.phases[0], 0) + 1
-    best = max(counts.values())
-    return tuple(phase for phase, count in counts.items() if count == best)[:2]
 
 
 def _own(corpus: Corpus) -> ReadText:

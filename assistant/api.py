@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -13,7 +13,7 @@ from assistant.embedding import open_embedder, read_model_recipe
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.questions import read_question
-from assistant.retrieval import Filters, Hit, Retriever, load_ranking, look_up
+from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Document, Provision
 
@@ -31,6 +31,19 @@ class SourceSummary:
     licence: str
     provisions: int
     phases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Whether the corpus covers a question.
+
+    probability: in 0..1, by the fitted logistic model. threshold: from which it answers.
+    features: the evidence, see ``retrieval.CONFIDENCE``.
+    """
+
+    probability: float
+    threshold: float
+    features: Mapping[str, float]
 
 
 class Assistant:
@@ -126,6 +139,12 @@ class Assistant:
         rest = [hit for hit in found.hits if hit.provision not in found.exact]
         return (named + rest)[:k]
 
+    def confidence(self, question: str) -> Confidence:
+        """How sure the assistant is that the corpus covers a question; raises as ``ask`` does."""
+        found = self._retriever.retrieve(read_question(question, self.corpus))
+        ranking = self._retriever.ranking
+        return Confidence(covered(found.confidence, ranking), ranking.threshold, found.confidence)
+
     def provision(self, locator: str) -> list[Provision]:
         """The provisions that a locator names: ``LLM05``, ``Art. 26(5)``, or ``source-id#locator``.
 
@@ -183,6 +202,16 @@ class Assistant:
             )
             for document in self.corpus.documents
         ]
+
+    def coverage(self) -> dict[str, dict[str, int]]:
+        """How many provisions there are for each phase and concern: phase -> concern -> count."""
+        taxonomy = self.corpus.taxonomy
+        matrix = {phase: dict.fromkeys(taxonomy.concerns, 0) for phase in taxonomy.phases}
+        for provision in self.corpus.provisions:
+            for phase in provision.phases:
+                for concern in provision.concerns:
+                    matrix[phase][concern] += 1
+        return matrix
 
     def _filters(self, phase: Any, kind: Any, jurisdiction: Any, source: Any) -> Filters:
         jurisdictions = {document.source.jurisdiction for document in self.corpus.documents}

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from assistant.errors import AssistantError, ModelError
 from assistant.settings import BUNDLED_MODEL
@@ -29,7 +28,7 @@ from assistant.settings import BUNDLED_MODEL
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Vectors = npt.NDArray[np.float32]
+Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Progress = Callable[[int], None]
 _OPSET = 17
 _BATCH = 16
@@ -125,6 +124,8 @@ class OnnxEmbedder:
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        # The graph was optimised when it was exported.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
@@ -234,12 +235,33 @@ def _export_folder(cache: Path, recipe: ModelRecipe) -> Path:
 
 
 def _export_is_whole(folder: Path) -> bool:
-    """Whether the export exists and has the size and digests noted when it was made."""
+    """Whether the export is as it was made: same size and time of change, else same digest."""
     try:
         noted = json.loads((folder / "export.json").read_text("utf-8"))
-        return all(file_sha256(folder / name) == digest for name, digest in noted.items())
-    except (OSError, ValueError, AttributeError):
+        return all(
+            _stamp(folder / name) == entry["stamp"] or file_sha256(folder / name) == entry["sha256"]
+            for name, entry in noted.items()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return False
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _optimise(path: Path) -> None:
+    """Fuse the operators of a graph in place, for any CPU of this architecture."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = level
+    options.optimized_model_filepath = str(path.with_suffix(".optimised"))
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    path.with_suffix(".optimised").replace(path)
 
 
 def export_onnx(model: Path, folder: Path) -> None:
@@ -288,8 +310,10 @@ def export_onnx(model: Path, folder: Path) -> None:
                 dynamo=False,
             )
         shutil.copy(model / "tokenizer.json", fresh / "tokenizer.json")
-        digests = {name: file_sha256(fresh / name) for name in ("model.onnx", "tokenizer.json")}
-        (fresh / "export.json").write_text(json.dumps(digests), encoding="utf-8")
+        _optimise(fresh / "model.onnx")
+        files = [fresh / name for name in ("model.onnx", "tokenizer.json")]
+        noted = {f.name: {"stamp": _stamp(f), "sha256": file_sha256(f)} for f in files}
+        (fresh / "export.json").write_text(json.dumps(noted), encoding="utf-8")
         probe = ["May I load a checkpoint that somebody else made?"]
         there = OnnxEmbedder(fresh, 256, "").embed(probe)
         here = SentenceTransformerEmbedder(str(model), "").embed(probe)

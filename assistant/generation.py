@@ -13,7 +13,7 @@ import numpy as np
 
 from assistant.embedding import Vectors
 from assistant.index import Index
-from assistant.questions import Question
+from assistant.questions import Question, content_words
 from assistant.retrieval import Hit, Retrieved
 from assistant.types import Provision, Role, Segment
 
@@ -21,13 +21,48 @@ MAX_ACTIONS = 6
 MAX_REQUIREMENTS = 3
 MAX_EVIDENCE = 2
 MAX_CITATIONS = 3
+MAX_NAMED = 10
+CORROBORATING = 25
+"""How many of the best hits are looked through for further sources of a statement."""
 # Shares of the best score below which a provision is too far from the question for each part.
 _NEAR = {"action": 0.62, "requirement": 0.58, "evidence": 0.5}
-_SAME = 0.8
+_SAME = 0.78
 """Cosine of two sentences from which they count as the same rule in other words."""
+_SAME_LINKED = 0.6
+"""The same where the crosswalk says that the provisions are an exact or close match."""
 _RELATED = 0.3
 """Cosine of question and sentence from which a further sentence is worth saying."""
 _EVIDENCE_COSINE = 0.42
+_ABOUT = frozenset(
+    [
+        "article",
+        "art",
+        "annex",
+        "recital",
+        "action",
+        "subcategory",
+        "requirement",
+        "technique",
+        "mitigation",
+        "mean",
+        "means",
+        "meaning",
+        "ask",
+        "asks",
+        "require",
+        "requires",
+        "control",
+        "incident",
+        "risk",
+        "aisvs",
+        "owasp",
+        "nist",
+        "atlas",
+        "mitre",
+        "gdpr",
+        "act",
+    ]
+)
 _EVENT_WORDS = frozenset(
     [
         "incident",
@@ -82,23 +117,29 @@ class _Extractor:
         return self.drafted
 
     def _named(self, provisions: Sequence[Provision]) -> None:
-        """An identifier was named: say what it says, whole, in its own order."""
-        for place, provision in enumerate(provisions[:4]):
-            law = self._binding(provision) == "binding"
-            evidence = self._binding(provision) == "evidence"
-            whole = len(provisions) == 1
-            for span in self._spans(provision):
-                kind = span.segment.kind
-                if not whole and kind != "statement":
-                    continue
-                role: Role = "answer" if place == 0 and kind in ("statement", "why") else "evidence"
-                if kind == "do":
-                    role = "requirement" if law else "action"
-                elif place or kind == "note":
-                    role = "requirement" if law else "evidence" if evidence else "answer"
-                self._say(role, span)
-        for link in self.index.corpus.related.get(provisions[0].id, ())[:MAX_CITATIONS]:
-            self._say("evidence", self._spans(self.index.corpus.by_id[link.object])[0])
+        """An identifier was named: what it says, in its own order; first what was asked about it."""
+        spans = [span for provision in provisions for span in self._spans(provision)]
+        if self._asks_more():
+            self._say("answer", max(spans, key=self._cosine))
+        for span in spans if len(provisions) == 1 else _openings(spans):
+            self._say(self._role(span, first=span.provision is provisions[0]), span)
+            if len(self.drafted) >= MAX_NAMED:
+                break
+        for other in self._same(provisions[0])[:MAX_CITATIONS]:
+            self._say("evidence", self._spans(self.index.corpus.by_id[other])[0])
+
+    def _asks_more(self) -> bool:
+        """Whether the question says more than an identifier and that one wants to know about it."""
+        named = " ".join(mention.text for mention in self.question.mentions)
+        return bool(set(self.question.words) - set(content_words(named)) - _ABOUT)
+
+    def _role(self, span: Span, first: bool) -> Role:
+        binding = self._binding(span.provision)
+        if span.segment.kind == "do":
+            return "requirement" if binding == "binding" else "action"
+        if first:
+            return "answer"
+        return "requirement" if binding == "binding" else "evidence"
 
     def _asked(self) -> None:
         hits = self.found.hits
@@ -108,6 +149,8 @@ class _Extractor:
         self._actions(lead)
         self._requirements(lead)
         self._evidence(lead)
+        for draft in self.drafted:
+            self._corroborate(draft)
 
     def _lead(self, hits: Sequence[Hit]) -> Hit:
         """The hit that answers: the best one, and not an incident or study unless asked for those."""
@@ -176,6 +219,26 @@ class _Extractor:
         for hit in hits[:MAX_EVIDENCE]:
             self._say("evidence", self._spans(hit.provision)[0])
 
+    def _corroborate(self, draft: Draft) -> None:
+        """Cite further sources that say the same: nearly equal words, or linked and near."""
+        binding = self._binding(draft.spans[0].provision)
+        linked = self._same(draft.spans[0].provision)
+        for hit in self.found.hits[:CORROBORATING]:
+            sources = {span.provision.source_id for span in draft.spans}
+            if len(draft.spans) >= MAX_CITATIONS:
+                return
+            if hit.document.source.binding != binding or hit.document.source.id in sources:
+                continue
+            wanted = _SAME_LINKED if hit.provision.id in linked else _SAME
+            span = max(self._spans(hit.provision), key=lambda span: _cosine(span, draft.spans[0]))
+            if _cosine(span, draft.spans[0]) >= wanted and not self._said(span):
+                draft.spans.append(span)
+
+    def _same(self, provision: Provision) -> list[str]:
+        """Ids of provisions that the crosswalk calls an exact or close match."""
+        links = self.index.corpus.related.get(provision.id, ())
+        return [link.object for link in links if link.match in ("exact", "close")]
+
     def _near(self, part: str, bindings: set[str], lead: Hit) -> list[Hit]:
         return [
             hit
@@ -189,10 +252,11 @@ class _Extractor:
         if self._said(span):
             return False
         for draft in self.drafted:
-            same_part = (draft.role == "answer") == (role == "answer") or draft.role == role
-            if same_part and float(draft.spans[0].vector @ span.vector) >= _SAME:
+            if _cosine(draft.spans[0], span) >= _SAME:
                 sources = {entry.provision.source_id for entry in draft.spans}
-                if span.provision.source_id not in sources and len(draft.spans) < MAX_CITATIONS:
+                bindings = {self._binding(entry.provision) for entry in (draft.spans[0], span)}
+                new = span.provision.source_id not in sources and len(bindings) == 1
+                if new and len(draft.spans) < MAX_CITATIONS:
                     draft.spans.append(span)
                 return False
         self.drafted.append(Draft(role, [span]))
@@ -217,6 +281,15 @@ class _Extractor:
 
     def _binding(self, provision: Provision) -> str:
         return self.index.corpus.by_source[provision.source_id].source.binding
+
+
+def _cosine(one: Span, other: Span) -> float:
+    return float(np.dot(one.vector, other.vector))
+
+
+def _openings(spans: Iterable[Span]) -> list[Span]:
+    """The first span of each provision."""
+    return list({span.provision.id: span for span in reversed(list(spans))}.values())[::-1]
 
 
 def roles_in_order(drafts: Iterable[Draft]) -> list[Draft]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from assistant import yaml
 from assistant.errors import CorpusError
 
 BINDINGS = ("binding", "voluntary", "evidence")
@@ -37,7 +36,7 @@ class Taxonomy:
 def load_taxonomy(path: Path) -> Taxonomy:
     """Read the taxonomy file; raises CorpusError if it is not of the expected shape."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"))
         return Taxonomy(
             phases={key: _term(key, entry) for key, entry in data["phases"].items()},
             concerns={key: _term(key, entry) for key, entry in data["concerns"].items()},

@@ -141,7 +141,8 @@ class Answer:
     """What the assistant says to a question.
 
     outcome: "answered" or "abstained". reason: why it abstained, a sentence; else "".
-    nearest: covered topics, when abstained. phases: as given, else as read off the question.
+    nearest: covered topics, when abstained. phases: as given, else as read off
+    the question, else that of the provision which answers.
     withheld: statements left out because their quote was not found in its document.
     timings_ms: milliseconds by step; the only field that differs when a question is repeated.
     """

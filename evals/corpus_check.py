@@ -250,7 +250,7 @@ def section(path: Path, anchor: str) -> str | None:
             if any(anchor in cell for cell in row):
                 return "\n".join(row)
         return None
-    lines = text.splitlines()
+    lines = _without_fences(text.splitlines())
     hits = [number for number, line in enumerate(lines) if anchor in " ".join(line.split())]
     if not hits:
         return None
@@ -276,6 +276,17 @@ def section(path: Path, anchor: str) -> str | None:
     while stop < len(lines) and lines[stop].strip():
         stop += 1
     return "\n".join(lines[start:stop])
+
+
+def _without_fences(lines: list[str]) -> list[str]:
+    """The lines with those of fenced code indented, so that a comment there is no heading."""
+    fenced = False
+    found = []
+    for line in lines:
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        found.append("    " + line if fenced else line)
+    return found
 
 
 def _level(lines: list[str], number: int) -> int:
@@ -307,6 +318,7 @@ def _indented(lines: list[str], hit: int) -> str:
 
 def locator_found(locator: str, text: str) -> bool:
     """Whether the source prints this locator: as it stands, or as its article, annex or recital."""
+    locator = locator.replace("_", " ")
     squeezed = " ".join(text.replace("_", " ").split())
     if locator.casefold() in squeezed.casefold():
         return True

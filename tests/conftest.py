@@ -27,9 +27,7 @@ class HashEmbedder:
         self.digest = digest
         self.embedded: list[str] = []
 
-    def embed(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Vectors:
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         self.embedded.extend(texts)
         vectors = np.zeros((len(texts), 64), np.float32)
         for row, text in zip(vectors, texts, strict=True):

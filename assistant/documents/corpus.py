@@ -15,8 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
-
+from assistant import yaml
 from assistant.documents.crosswalk import Link, load_links
 from assistant.documents.identifiers import Family, load_families
 from assistant.errors import CorpusError
@@ -61,12 +60,12 @@ class Corpus:
 
     @cached_property
     def related(self) -> dict[str, tuple[Link, ...]]:
-        """Crosswalk links by either end, each turned so that ``subject`` is the key."""
+        """Crosswalk links by either end, turned so that ``subject`` is the key, closest first."""
         found: dict[str, list[Link]] = {}
         for link in self.links:
             found.setdefault(link.subject, []).append(link)
             found.setdefault(link.object, []).append(link.turned())
-        return {key: tuple(links) for key, links in found.items()}
+        return {key: tuple(sorted(links, key=Link.distance)) for key, links in found.items()}
 
     @property
     def version(self) -> str:
@@ -161,7 +160,7 @@ class _Parser:
     def _source(self, body: int) -> Source:
         block = "\n".join(line for _, line in self.lines[1 : body - 1])
         try:
-            loaded = yaml.safe_load(block)
+            loaded = yaml.load(block)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             self.fail(mark.line + 1 if mark else 0, "the front matter is not valid YAML")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assistant.errors import CorpusError
 
+# From the closest match to the loosest, with each match's name from the other end.
 _TURNED = {
     "exact": "exact",
     "close": "close",
@@ -29,6 +30,10 @@ class Link:
     match: str
     object: str
     origin: str
+
+    def distance(self) -> int:
+        """0 for an exact match to 4 for a related one."""
+        return list(_TURNED).index(self.match)
 
     def turned(self) -> Link:
         """The same link seen from the other end."""

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from assistant import yaml
 from assistant.errors import CorpusError
 
 
@@ -64,7 +63,7 @@ def load_families(path: Path) -> tuple[Family, ...]:
     if not path.is_file():
         return ()
     try:
-        entries = yaml.safe_load(path.read_text("utf-8")) or []
+        entries = yaml.load(path.read_text("utf-8")) or []
         return tuple(_family(entry) for entry in entries)
     except (yaml.YAMLError, re.error, KeyError, TypeError) as error:
         raise CorpusError(path, 1, f"an identifier family cannot be read: {error!r}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -49,7 +49,7 @@ def answer(answered: Answer) -> RenderableType:
             Text(f"Withheld: {answered.withheld} (not found again in the source)", "yellow"),
         ]
     parts += [Text(), Text("Sources", "bold cyan")]
-    parts += [_reference(citation) for citation in answered.citations]
+    parts += [_reference(citations) for citations in _by_provision(answered.citations)]
     parts += [Text(), Text(_footer(answered), "dim")]
     return Group(*parts)
 
@@ -65,8 +65,17 @@ def _said(statement: Statement, style: str, bullet: str = "") -> Text:
     return text
 
 
-def _reference(citation: Citation) -> Text:
-    text = Text(f"[{citation.number}] ", "cyan")
+def _by_provision(citations: Iterable[Citation]) -> list[list[Citation]]:
+    """Citations of the same provision together, in order of first use."""
+    groups: dict[tuple[str, str], list[Citation]] = {}
+    for citation in citations:
+        groups.setdefault((citation.source_id, citation.locator), []).append(citation)
+    return list(groups.values())
+
+
+def _reference(citations: list[Citation]) -> Text:
+    citation = citations[0]
+    text = Text("".join(f"[{entry.number}]" for entry in citations) + " ", "cyan")
     text.append(f"{citation.publisher} · {citation.title} {citation.version} · ")
     text.append(citation.locator, "bold")
     details = [citation.kind, _BINDING[citation.binding], citation.jurisdiction, citation.date]
@@ -133,7 +142,7 @@ def provision(entry: Provision, document: Document, links: Iterable[Link]) -> Re
     ]
     related = [Text(f"  {link.match}: {link.object} ({link.origin})") for link in links]
     if related:
-        parts += [Text(), Text("Same in other sources", "bold cyan"), *related]
+        parts += [Text(), Text("Crosswalk", "bold cyan"), *related]
     return Group(*parts)
 
 
@@ -150,4 +159,13 @@ def sources(entries: Iterable[SourceSummary]) -> RenderableType:
             text.append(f" ({', '.join(entry.phases)})", "dim")
         lines.append(text)
     lines.append(Text(f"{total:5}  provisions in {len(lines)} sources", "bold"))
+    return Group(*lines)
+
+
+def coverage(matrix: Mapping[str, Mapping[str, int]], titles: Mapping[str, str]) -> RenderableType:
+    """The matrix of concern by phase."""
+    lines = [Text(f"{'':36}" + "".join(f"{titles[phase]:>17}" for phase in matrix), "bold")]
+    for concern in next(iter(matrix.values())):
+        counts = "".join(f"{row[concern]:>17}" for row in matrix.values())
+        lines.append(Text(f"{titles[concern]:36}{counts}"))
     return Group(*lines)

@@ -1,0 +1,94 @@
+"""Question sets: JSON Lines with a strict schema, one question a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Kind = Literal[
+    "answerable",
+    "multi-source",
+    "numeric-trap",
+    "identifier",
+    "follow-up",
+    "unknown-identifier",
+    "out-of-scope",
+    "not-covered",
+    "near-miss",
+]
+ANSWERABLE: frozenset[str] = frozenset(
+    {"answerable", "multi-source", "numeric-trap", "identifier", "follow-up"}
+)
+
+
+class Gold(BaseModel):
+    """A provision that answers (grade 2) or helps with (grade 1) a question."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    grade: Literal[1, 2]
+
+
+class EvalQuestion(BaseModel):
+    """One question with what is expected of its answer.
+
+    gold: provisions that answer or help; any of grade 2 suffices. facts: texts of which a correct
+    answer holds each one (case-insensitive substring). context: questions asked before, for a
+    follow-up. author and basis: who wrote it, and from what situation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z]+-\d+$")
+    question: str = Field(min_length=1, max_length=2000)
+    phase: str | None
+    kind: Kind
+    topic: str
+    gold: tuple[Gold, ...] = ()
+    facts: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    author: str = Field(min_length=3)
+    basis: str = Field(min_length=3)
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the assistant should answer."""
+        return self.kind in ANSWERABLE
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvalQuestion:
+        if self.answerable != any(entry.grade == 2 for entry in self.gold):
+            raise ValueError(
+                "an answerable question needs gold of grade 2, and no other question has any"
+            )
+        if bool(self.context) != (self.kind == "follow-up"):
+            raise ValueError("context belongs to follow-up questions, and they need it")
+        return self
+
+
+class QuestionSetError(Exception):
+    """A question set breaks the schema; names file and line."""
+
+
+def load_questions(path: Path) -> list[EvalQuestion]:
+    """Read a question set; raises QuestionSetError with the line of the first problem."""
+    questions: list[EvalQuestion] = []
+    seen: set[str] = set()
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            question = EvalQuestion.model_validate(json.loads(line))
+        except (ValidationError, ValueError) as error:
+            raise QuestionSetError(f"{path}:{number}: {error}") from error
+        if question.id in seen:
+            raise QuestionSetError(f"{path}:{number}: the id {question.id} is used twice")
+        seen.add(question.id)
+        questions.append(question)
+    if not questions:
+        raise QuestionSetError(f"{path}:1: no question in the file")
+    return questions

@@ -1,0 +1,123 @@
+"""Ask every question of a set and note what came back: ``python -m evals run``.
+
+The rows of a run are JSON Lines, one a question, appended as they are made, so that a run that was
+interrupted goes on where it stopped. A run belongs to one corpus version and question file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from assistant import Answer, Assistant
+from evals.questions import EvalQuestion
+
+DEPTH = 50
+"""How many hits of a ranking are noted."""
+
+
+def question_text(question: EvalQuestion) -> str:
+    """What is asked: a follow-up together with what was asked before it."""
+    return " ".join((*question.context, question.question))
+
+
+def run_questions(
+    assistant: Assistant,
+    questions: Iterable[EvalQuestion],
+    path: Path,
+    progress: Callable[[int], None] = lambda count: None,
+) -> list[dict[str, Any]]:
+    """Ask all questions that ``path`` does not hold yet; returns all rows in question order."""
+    questions = list(questions)
+    stamp = _stamp(assistant, questions)
+    done = _read(path, stamp)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        if not done:
+            file.truncate(0)
+            file.write(json.dumps({"stamp": stamp}) + "\n")
+        for question in questions:
+            if question.id not in done:
+                done[question.id] = ask(assistant, question)
+                file.write(json.dumps(done[question.id], ensure_ascii=False) + "\n")
+                file.flush()
+            progress(1)
+    return [done[question.id] for question in questions]
+
+
+def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
+    """One row: ranking, answer, confidence, time; JSON-ready."""
+    text = question_text(question)
+    begun = time.perf_counter()
+    answer = assistant.ask(text)
+    elapsed_ms = (time.perf_counter() - begun) * 1000
+    hits = assistant.search(text, DEPTH)
+    confidence = assistant.confidence(text)
+    return {
+        "id": question.id,
+        "kind": question.kind,
+        "phase": question.phase,
+        "topic": question.topic,
+        "ranking": {hit.provision.id: hit.score for hit in hits},
+        "outcome": answer.outcome,
+        "reason": answer.reason,
+        "phases": list(answer.phases),
+        "statements": [
+            {"text": entry.text, "role": entry.role, "cited": _cited(answer, entry.citations)}
+            for entry in answer.statements
+        ],
+        "supported": _supported(assistant, answer),
+        "probability": confidence.probability,
+        "features": dict(confidence.features),
+        "elapsed_ms": elapsed_ms,
+    }
+
+
+def _cited(answer: Answer, numbers: Iterable[int]) -> list[str]:
+    by_number = {citation.number: citation for citation in answer.citations}
+    chosen = [by_number[number] for number in numbers]
+    return [f"{citation.source_id}#{citation.locator}" for citation in chosen]
+
+
+def _supported(assistant: Assistant, answer: Answer) -> int:
+    """How many statements are, word for word, the quote of a citation found in its document."""
+    by_number: Mapping[int, Any] = {citation.number: citation for citation in answer.citations}
+    count = 0
+    for statement in answer.statements:
+        quotes = [by_number[number] for number in statement.citations]
+        count += any(
+            assistant.document(entry.source_id).text[entry.start : entry.stop]
+            == entry.quote
+            == statement.text
+            for entry in quotes
+        )
+    return count
+
+
+def _stamp(assistant: Assistant, questions: list[EvalQuestion]) -> str:
+    text = "\n".join(question.model_dump_json() for question in questions)
+    ranking = (assistant.settings.recipe / "ranking.json").read_text("utf-8")
+    parts = (assistant.corpus.sha256, ranking, text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _read(path: Path, stamp: str) -> dict[str, dict[str, Any]]:
+    """Rows of an unfinished run of the same stamp; a torn last line is dropped."""
+    if not path.is_file():
+        return {}
+    rows: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines()):
+        try:
+            data = json.loads(line)
+        except ValueError:
+            break
+        if number == 0:
+            if data.get("stamp") != stamp:
+                return {}
+        else:
+            rows[data["id"]] = data
+    return rows

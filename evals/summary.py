@@ -1,0 +1,97 @@
+"""Rows of a run -> figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evals.measures import RANKING, auroc, bootstrap_interval, mean, ranking_by_question
+from evals.questions import EvalQuestion
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def per_question(questions: Sequence[EvalQuestion], rows: Rows) -> list[dict[str, Any]]:
+    """One row a question: its measures; None where a measure does not apply."""
+    qrels = {
+        question.id: {entry.id: entry.grade for entry in question.gold}
+        for question in questions
+        if question.answerable
+    }
+    ranked = ranking_by_question(qrels, {row["id"]: row["ranking"] for row in rows})
+    return [
+        {
+            "id": question.id,
+            "kind": question.kind,
+            "phase": question.phase,
+            "topic": question.topic,
+            "question": question.question,
+            "answered": row["outcome"] == "answered",
+            "probability": row["probability"],
+            "elapsed_ms": row["elapsed_ms"],
+            **ranked.get(question.id, dict.fromkeys(RANKING)),
+            **_answer_measures(question, row),
+        }
+        for question, row in zip(questions, rows, strict=True)
+    ]
+
+
+def _answer_measures(question: EvalQuestion, row: Mapping[str, Any]) -> dict[str, float | None]:
+    names = (
+        "citation precision",
+        "citation recall",
+        "facts",
+        "supported",
+        "first",
+        "phase correct",
+    )
+    if not question.answerable or row["outcome"] != "answered":
+        return dict.fromkeys(names)
+    relevant = {entry.id for entry in question.gold}
+    answering = {entry.id for entry in question.gold if entry.grade == 2}
+    statements = row["statements"]
+    cited = {provision for entry in statements for provision in entry["cited"]}
+    said = " ".join(entry["text"] for entry in statements).casefold()
+    facts = [fact.casefold() in said for fact in question.facts]
+    return {
+        "citation precision": len(cited & relevant) / len(cited),
+        "citation recall": min(1.0, len(cited & answering) / min(3, len(answering))),
+        "facts": mean([float(found) for found in facts]) if facts else None,
+        "supported": row["supported"] / len(statements),
+        "first": float(bool(set(statements[0]["cited"]) & answering)),
+        "phase correct": float(question.phase in row["phases"]) if question.phase else None,
+    }
+
+
+def summarise(table: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Means with 95 % bootstrap intervals over questions, and the figures of abstention.
+
+    Each entry has ``value``, ``low``, ``high`` and ``n`` (questions it rests on).
+    """
+    figures = {}
+    for name in (*RANKING, "citation precision", "citation recall", "facts", "supported", "first", "phase correct"):  # fmt: skip
+        figures[name] = _figure([row[name] for row in table if row[name] is not None])
+    answerable = [row for row in table if row["nDCG@10"] is not None]
+    refusable = [row for row in table if row["nDCG@10"] is None]
+    figures["answerable refused"] = _figure([float(not row["answered"]) for row in answerable])
+    figures["unanswerable answered"] = _figure([float(row["answered"]) for row in refusable])
+    for kind in sorted({row["kind"] for row in refusable}):
+        answered = [float(row["answered"]) for row in refusable if row["kind"] == kind]
+        figures[f"{kind} answered"] = _figure(answered)
+    area = auroc(
+        [row["probability"] for row in answerable], [row["probability"] for row in refusable]
+    )
+    figures["AUROC"] = {"value": area, "low": math.nan, "high": math.nan, "n": len(table)}
+    times = [row["elapsed_ms"] for row in table]
+    for share in (50, 95):
+        value = float(np.percentile(times, share)) if times else math.nan
+        figures[f"latency p{share} ms"] = {"value": value, "low": math.nan, "high": math.nan, "n": len(times)}  # fmt: skip
+    return figures
+
+
+def _figure(values: Sequence[float]) -> dict[str, float]:
+    low, high = bootstrap_interval(values)
+    return {"value": mean(values), "low": low, "high": high, "n": len(values)}
