@@ -9,10 +9,11 @@ from typing import Any
 
 from assistant.answering import answer
 from assistant.documents import Corpus, Link, find_mentions, load_corpus
-from assistant.embedding import open_embedder, read_model_recipe
+from assistant.embedding import open_embedder
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.questions import read_question
+from assistant.recipe import read_recipe
 from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Document, Provision
@@ -75,7 +76,7 @@ class Assistant:
         """
         settings = settings or load_settings()
         corpus = load_corpus(settings.corpus)
-        recipe = read_model_recipe(settings.recipe)
+        recipe = read_recipe(settings.recipe).model
         ranking = load_ranking(settings.recipe)
         embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
         try:

@@ -12,10 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-import tomllib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from assistant.errors import AssistantError, ModelError
+from assistant.recipe import ModelRecipe
 from assistant.settings import BUNDLED_MODEL
 
 if TYPE_CHECKING:
@@ -46,23 +45,6 @@ class Embedder(Protocol):
 
         ``progress`` is called with the number of texts done since the last call.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRecipe:
-    """The ``[model]`` part of recipe.toml."""
-
-    name: str
-    package: str
-    dimension: int
-    max_tokens: int
-    weights_sha256: str
-    tokenizer_sha256: str
-
-
-def read_model_recipe(recipe: Path) -> ModelRecipe:
-    """The pinned model of a recipe folder."""
-    return ModelRecipe(**tomllib.loads((recipe / "recipe.toml").read_text("utf-8"))["model"])
 
 
 def open_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
@@ -136,6 +118,7 @@ class OnnxEmbedder:
 
     @property
     def digest(self) -> str:
+        """See Embedder.digest."""
         return self._digest
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
@@ -180,6 +163,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def digest(self) -> str:
+        """See Embedder.digest."""
         return self._digest
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
@@ -289,6 +273,8 @@ def export_onnx(model: Path, folder: Path) -> None:
             ).last_hidden_state
 
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob("export-*"):
+        shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix="export-", dir=folder.parent))
     try:
         sample = network.tokenizer(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,30 @@ def load_settings(**overrides: Any) -> Settings:
     return Settings(**values)
 
 
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise TypeError("a path is needed")
+    return Path(value).expanduser().resolve()
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise TypeError("a number is needed")
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError("a number of at least 0 is needed")
+    return number
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a text is needed")
+    return value
+
+
+_READERS: dict[str, Callable[[object], Any]] = {"Path": _path, "float": _seconds, "str": _text}
+
+
 def _checked(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
     types = {entry.name: entry.type for entry in fields(Settings)}
     values: dict[str, Any] = {}
@@ -76,15 +101,8 @@ def _checked(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
         if key not in types:
             known = ", ".join(types)
             raise SettingsError(f"Unknown setting '{key}' in {origin}. Known settings: {known}.")
-        if types[key] == "Path":
-            values[key] = Path(value).expanduser().resolve()
-        elif types[key] == "float":
-            try:
-                values[key] = float(value)
-            except ValueError as error:
-                raise SettingsError(
-                    f"{key} in {origin} must be a number, not '{value}'."
-                ) from error
-        else:
-            values[key] = str(value)
+        try:
+            values[key] = _READERS[str(types[key])](value)
+        except (TypeError, ValueError, OSError) as error:
+            raise SettingsError(f"{key} in {origin} cannot be {value!r}: {error}.") from error
     return values

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant import yaml
 from assistant.errors import CorpusError
+from assistant.files import parse_yaml, read_text
 
 BINDINGS = ("binding", "voluntary", "evidence")
 
@@ -35,23 +35,22 @@ class Taxonomy:
 
 def load_taxonomy(path: Path) -> Taxonomy:
     """Read the taxonomy file; raises CorpusError if it is not of the expected shape."""
+    data = parse_yaml(path, read_text(path))
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"))
         return Taxonomy(
             phases={key: _term(key, entry) for key, entry in data["phases"].items()},
             concerns={key: _term(key, entry) for key, entry in data["concerns"].items()},
             roles=dict(data["roles"]),
             kinds=dict(data["kinds"]),
         )
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise CorpusError(path, mark.line + 1 if mark else 1, f"not valid YAML: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorpusError(path, 1, f"the taxonomy lacks a part: {error}") from error
 
 
 def _term(key: str, entry: dict[str, Any]) -> Term:
     known = {"title", "definition", "synonyms"}
     mappings = tuple((name, tuple(values)) for name, values in entry.items() if name not in known)
+    if not isinstance(entry["synonyms"], list):
+        raise TypeError(f"the synonyms of '{key}' must be a list")
     synonyms = tuple(str(word).lower() for word in entry["synonyms"])
     return Term(key, entry["title"], entry["definition"], synonyms, mappings)

@@ -1,18 +1,39 @@
-"""``python -m evals COMMAND``: the workbench."""
+"""The workbench: ``python -m evals COMMAND``.
+
+    corpus    compare the corpus with the sources it digests
+    run       ask a question set, note every answer, print the figures
+    compare   compare two runs; fails on a regression beyond the tolerance
+    report    the figures of a run as Markdown and as one HTML page
+    fit       fit ranking and abstention on development questions
+
+`python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from rich.progress import Progress
+
+from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import parse_document
 from assistant.errors import CorpusError
 from assistant.taxonomy import load_taxonomy
+from evals import fit, report
+from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
+from evals.questions import EvalQuestion, QuestionSetError, load_questions
+from evals.run import run_questions
+from evals.summary import per_question, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
+QUESTIONS = ROOT / "evals" / "questions"
+FEATURES = ("ask", "passage", "segment", "first", "coverage", "lead_coverage", "known", "agreement", "margin", "topic")  # fmt: skip
 
 
 def snapshots_folder() -> Path | None:
@@ -25,35 +46,135 @@ def corpus(arguments: argparse.Namespace) -> int:
     """Check the corpus, or only the named files; print findings and counts."""
     taxonomy = load_taxonomy(ROOT / "corpus" / "taxonomy.yaml")
     folder = ROOT / "corpus" / "sources"
-    paths = arguments.files or sorted(folder.glob("*.md"))
     documents = []
     broken = 0
-    for path in paths:
+    for path in arguments.files or sorted(folder.glob("*.md")):
         try:
             documents.append(parse_document(path, taxonomy))
         except CorpusError as error:
             broken += 1
             print(error)
     allowed = read_allowed(ROOT / "evals" / "corpus_allowed.tsv")
-    report = check_corpus(tuple(documents), folder, snapshots_folder(), allowed)
-    for failure in report.failures:
+    found = check_corpus(tuple(documents), folder, snapshots_folder(), allowed)
+    for failure in found.failures:
         print(failure)
     provisions = sum(len(document.provisions) for document in documents)
-    checks = ", ".join(f"{name} {count}" for name, count in report.checked.items())
-    print(f"{len(documents)} sources, {provisions} provisions; checked: {checks}")
-    print(f"unchecked {len(report.unchecked)}, failed {len(report.failures) + broken}")
-    return 1 if report.failures or broken else 0
+    kinds = dict.fromkeys(taxonomy.kinds, 0)
+    for document in documents:
+        kinds[document.source.kind] += len(document.provisions)
+    print(f"{len(documents)} sources, {provisions} provisions: {_counts(kinds)}")
+    share = len(found.unchecked) / max(provisions, 1)
+    print(f"checked: {_counts(found.checked)}")
+    failed = len(found.failures) + broken
+    print(f"unchecked {len(found.unchecked)} ({share:.1%}), failed {failed}")
+    return 1 if failed else 0
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask every question of the files; write rows, table and figures into the output folder."""
+    questions = [question for path in arguments.questions for question in load_questions(path)]
+    with _assistant(arguments.corpus) as assistant, Progress(transient=True) as bar:
+        task = bar.add_task("Asking", total=len(questions))
+        rows = run_questions(
+            assistant,
+            questions,
+            arguments.out / "rows.jsonl",
+            lambda count: bar.advance(task, count),
+        )
+        version = assistant.corpus.version
+    table = per_question(questions, rows)
+    figures = summarise([row for row in table if row["kind"] != "follow-up"])
+    result = {"corpus": version, "questions": len(questions), "figures": figures, "table": table}
+    (arguments.out / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    print(report.markdown(figures))
+    return 0
+
+
+def _assistant(corpus_folder: Path | None) -> Assistant:
+    if corpus_folder is None:
+        return Assistant.open(Settings())
+    cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
+    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache))
+
+
+def compare_runs(arguments: argparse.Namespace) -> int:
+    """Print the differences of two results; 1 if one regressed."""
+    old, new = (json.loads(path.read_text("utf-8")) for path in (arguments.old, arguments.new))
+    failed = False
+    for difference in compare(old["table"], new["table"]):
+        failed |= difference.regressed
+        verdict = "REGRESSED" if difference.regressed else "ok"
+        interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
+        print(f"{difference.measure}: {difference.change:+.4f} ({interval}) {verdict}")
+        if difference.regressed:
+            print(f"  lost: {', '.join(difference.lost)}")
+    return 1 if failed else 0
+
+
+def make_report(arguments: argparse.Namespace) -> int:
+    """Write report.html and report.md beside a result."""
+    result: dict[str, Any] = json.loads(arguments.result.read_text("utf-8"))
+    title = f"{result['questions']} questions on corpus {result['corpus']}"
+    page = report.html(title, result["figures"], result["table"])
+    arguments.result.with_name("report.html").write_text(page, encoding="utf-8")
+    text = report.markdown(result["figures"])
+    arguments.result.with_name("report.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+def fit_ranking(arguments: argparse.Namespace) -> int:
+    """Fit ranking.json on development questions: first the weights, then abstention on them."""
+    questions: list[EvalQuestion] = load_questions(arguments.questions)
+    path = ROOT / "index" / "ranking.json"
+    with Assistant.open(Settings()) as assistant:
+        weights = fit.fit_weights(fit.signals_of(assistant, questions))
+    rounded = {name: round(value, 3) for name, value in weights.items()}
+    rounded["superseded"] = min(rounded["superseded"], -0.5)
+    fit.write_ranking(path, weights=rounded)
+    with Assistant.open(Settings()) as assistant:
+        abstention = fit.fit_abstention(assistant, questions, FEATURES, arguments.refused)
+    checked = abstention.pop("cross-validated")
+    fit.write_ranking(path, abstention=abstention)
+    print(json.dumps({"weights": rounded, "abstention": abstention, "dev": checked}, indent=2))
+    return 0
 
 
 def main() -> int:
-    """Parse the command line and run one command."""
-    parser = argparse.ArgumentParser(prog="python -m evals", description=__doc__)
+    """Parse the command line and run one command; 2 for a question set that cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evals", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
-    check = commands.add_parser("corpus", help="compare the corpus with the sources it digests")
-    check.add_argument("files", nargs="*", type=Path, help="corpus files (default: all)")
-    check.set_defaults(run=corpus)
+    command = commands.add_parser("corpus")
+    command.add_argument("files", nargs="*", type=Path, help="corpus files (default: all)")
+    command.set_defaults(run=corpus)
+    command = commands.add_parser("run")
+    command.add_argument("questions", nargs="+", type=Path, help="JSON Lines files of questions")
+    command.add_argument("--corpus", type=Path, help="a corpus folder of your own")
+    command.add_argument("--out", type=Path, default=ROOT / "evals" / "runs" / "latest")
+    command.set_defaults(run=run)
+    command = commands.add_parser("compare")
+    command.add_argument("old", type=Path, help="result.json of the run to compare with")
+    command.add_argument("new", type=Path, help="result.json of the run to judge")
+    command.set_defaults(run=compare_runs)
+    command = commands.add_parser("report")
+    command.add_argument("result", type=Path, help="result.json of a run")
+    command.set_defaults(run=make_report)
+    command = commands.add_parser("fit")
+    command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
+    command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip
+    command.set_defaults(run=fit_ranking)
     arguments = parser.parse_args()
-    return int(arguments.run(arguments))
+    try:
+        return int(arguments.run(arguments))
+    except (AssistantError, QuestionSetError) as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

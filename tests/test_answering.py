@@ -26,7 +26,7 @@ def retriever(small_corpus: Corpus, small_settings: Settings) -> Iterator[Retrie
         yield Retriever(index, embedder, load_ranking(ROOT / "tests" / "data"))
 
 
-def ask(retriever: Retriever, question: str, filters: Filters = Filters()) -> Answer:
+def ask(retriever: Retriever, question: str, filters: Filters = Filters()) -> Answer:  # noqa: B008
     return answer(question, retriever, filters)
 
 

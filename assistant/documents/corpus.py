@@ -15,14 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from assistant import yaml
 from assistant.documents.crosswalk import Link, load_links
 from assistant.documents.identifiers import Family, load_families
 from assistant.errors import CorpusError
+from assistant.files import decode, parse_yaml, read_bytes
 from assistant.taxonomy import BINDINGS, Taxonomy, load_taxonomy
 from assistant.types import Document, Provision, Segment, SegmentKind, Source
 
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _FIELD = re.compile(r"- ([a-z-]+):\s*(.*\S)\s*$")
 _MANY = {"phases", "concerns", "roles", "tests"}
@@ -86,6 +86,8 @@ def load_corpus(folder: Path) -> Corpus:
         )
     taxonomy = load_taxonomy(taxonomy_path)
     paths = sorted((folder / "sources").glob("*.md"))
+    if not paths:
+        raise CorpusError(folder / "sources", 1, "the corpus has no source files (*.md)")
     documents = tuple(parse_document(path, taxonomy) for path in paths)
     digest = hashlib.sha256()
     for path in (taxonomy_path, folder / "identifiers.yaml", folder / "crosswalk.tsv"):
@@ -105,12 +107,8 @@ def load_corpus(folder: Path) -> Corpus:
 
 def parse_document(path: Path, taxonomy: Taxonomy) -> Document:
     """Parse one corpus file; raises CorpusError with the line of the first problem."""
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise CorpusError(path, line, "not UTF-8 text; save the file as UTF-8") from error
+    raw = read_bytes(path)
+    text = decode(path, raw)
     return _Parser(path, text, taxonomy).document(hashlib.sha256(raw).hexdigest())
 
 
@@ -159,11 +157,7 @@ class _Parser:
 
     def _source(self, body: int) -> Source:
         block = "\n".join(line for _, line in self.lines[1 : body - 1])
-        try:
-            loaded = yaml.load(block)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            self.fail(mark.line + 1 if mark else 0, "the front matter is not valid YAML")
+        loaded = parse_yaml(self.path, block, first_line=2)
         if not isinstance(loaded, dict):
             self.fail(0, "the front matter must be 'key: value' lines")
         data = {key: None if value is None else str(value) for key, value in loaded.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import CorpusError
+from assistant.files import read_text
 
 # From the closest match to the loosest, with each match's name from the other end.
 _TURNED = {
@@ -46,7 +47,7 @@ def load_links(path: Path, known: Set[str]) -> tuple[Link, ...]:
         return ()
     links: list[Link] = []
     seen: set[frozenset[str]] = set()
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         cells = line.split("\t")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant import yaml
 from assistant.errors import CorpusError
+from assistant.files import parse_yaml, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,12 @@ def load_families(path: Path) -> tuple[Family, ...]:
     """Read the families, most specific first; no file means none."""
     if not path.is_file():
         return ()
+    entries = parse_yaml(path, read_text(path)) or []
     try:
-        entries = yaml.load(path.read_text("utf-8")) or []
+        if not isinstance(entries, list):
+            raise TypeError("the file must be a list of families")
         return tuple(_family(entry) for entry in entries)
-    except (yaml.YAMLError, re.error, KeyError, TypeError) as error:
+    except (re.error, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(path, 1, f"an identifier family cannot be read: {error!r}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -16,19 +17,21 @@ import filelock
 import numpy as np
 
 from assistant.documents import Corpus
-from assistant.embedding import Embedder, Vectors, prepare_embedder, read_model_recipe
+from assistant.embedding import Embedder, Vectors, prepare_embedder
 from assistant.errors import IndexBusy, IndexDamaged, IndexFailure, IndexUnwritable
 from assistant.index.lexical import write_lexical
-from assistant.index.manifest import Manifest
-from assistant.index.reader import open_index, pointed_at
-from assistant.index.rows import Row, corpus_rows, read_max_chars
+from assistant.index.manifest import FileMark, Manifest, damaged
+from assistant.index.reader import open_index, pointed_at, read_generation
+from assistant.index.rows import Row, corpus_rows
 from assistant.index.store import VectorStore, stored_records
+from assistant.recipe import read_recipe
 from assistant.settings import Settings
 from assistant.taxonomy import BINDINGS
 
 Progress = Callable[[str, int, int], None]
 _PREFIX = "generation-"
 _PARTIAL = "partial-"
+_LITTLE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +66,134 @@ def build_index(
     """
     report = progress or (lambda stage, done, total: None)
     with _writing(settings.cache), _locked(settings):
+        _remove_partial(settings.cache)
         report("Preparing the embedding model", 0, 1)
+        recipe = read_recipe(settings.recipe)
         if embedder is None:
-            model = read_model_recipe(settings.recipe)
-            embedder = prepare_embedder(settings.embedding_model, model, settings.cache)
+            embedder = prepare_embedder(settings.embedding_model, recipe.model, settings.cache)
         report("Preparing the embedding model", 1, 1)
         if not fresh:
             try:
-                current = open_index(corpus, settings, embedder)
+                with open_index(corpus, settings, embedder) as current:
+                    return BuildReport(0, 0, current.manifest)
             except IndexFailure:
                 pass
-            else:
-                with current:
-                    return BuildReport(0, 0, current.manifest)
-        return _build(corpus, settings, embedder, report, fresh)
+        job = _Build(corpus, settings, recipe.max_chars, embedder, report)
+        previous = None if fresh else _reusable(settings.cache, embedder.digest)
+        try:
+            return job.run(previous)
+        except IndexDamaged:
+            if previous is None:
+                raise
+            return job.run(None)
 
 
-def _build(
-    corpus: Corpus, settings: Settings, embedder: Embedder, progress: Progress, fresh: bool
-) -> BuildReport:
-    _remove_partial(settings.cache)
-    target = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=settings.cache))
-    previous = None if fresh else pointed_at(settings.cache)
+@dataclass(frozen=True)
+class _Build:
+    """One build, under the lock."""
+
+    corpus: Corpus
+    settings: Settings
+    max_chars: int
+    embedder: Embedder
+    progress: Progress
+
+    def run(self, previous: Path | None) -> BuildReport:
+        """Make a generation, query it, swap it in; IndexDamaged if it does not answer."""
+        cache = self.settings.cache
+        target = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=cache))
+        try:
+            rows = list(corpus_rows(self.corpus, self.max_chars))
+            vectors, embedded = _embed(rows, _known_vectors(previous), self.embedder, self.progress)
+            keys = list(vectors)
+            np.save(target / "vectors.npy", np.stack([vectors[key] for key in keys]))
+            (target / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
+            write_lexical(target / "lexical.sqlite3", lexical_rows(self.corpus))
+            records = self._write_store(rows, vectors, target / "chroma", previous)
+            model, recipe = self.embedder.digest, self.settings.recipe
+            marks = _marks(target)
+            manifest = Manifest.of(self.corpus, recipe, model, rows, records, marks)
+            manifest.write(target / "manifest.json")
+            read_generation(target, manifest, self.corpus, self.max_chars).close()
+            _swap(cache, target)
+            return BuildReport(embedded, len(vectors) - embedded, manifest)
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+
+    def _write_store(
+        self, rows: list[Row], vectors: dict[str, Vectors], folder: Path, previous: Path | None
+    ) -> dict[str, int]:
+        """Fill the vector store, from a copy of the previous one if there is one; count records."""
+        if previous is not None:
+            _copy_store(previous / "chroma", folder)
+        records = list(stored_records(self.corpus, rows))
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self.progress("Writing the vector store", done, len(records))
+
+        counts = {}
+        store = VectorStore(folder, create=True)
+        try:
+            for binding in BINDINGS:
+                chosen = {entry.id: entry for entry in records if entry.source.binding == binding}
+                store.replace(binding, chosen, lambda row: vectors[row.key], advance)
+                counts[binding] = len(chosen)
+        finally:
+            store.close()
+        _settle(folder, next(iter(vectors.values())))
+        return counts
+
+
+def _settle(folder: Path, vector: Vectors) -> None:
+    """Open and query a store once, so that Chroma writes what it writes when it is first opened."""
+    store = VectorStore(folder)
     try:
-        rows = list(corpus_rows(corpus, read_max_chars(settings.recipe)))
-        known = _known_vectors(previous, embedder.digest)
-        vectors, embedded = _embed(rows, known, embedder, progress)
-        keys = list(vectors)
-        np.save(target / "vectors.npy", np.stack([vectors[key] for key in keys]))
-        (target / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
-        write_lexical(target / "lexical.sqlite3", lexical_rows(corpus))
-        records = _write_store(corpus, rows, vectors, target / "chroma", previous, progress)
-        manifest = Manifest.of(corpus, settings.recipe, embedder.digest, rows, records)
-        manifest.write(target / "manifest.json")
-        _swap(settings.cache, target)
-        return BuildReport(embedded, len(vectors) - embedded, manifest)
+        for binding in BINDINGS:
+            store.nearest(binding, vector, 1)
     finally:
-        shutil.rmtree(target, ignore_errors=True)
+        store.close()
+
+
+def _marks(target: Path) -> dict[str, FileMark]:
+    """Marks of all files but Chroma's database, which every opening writes to."""
+    files = sorted(path for path in target.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(target)): FileMark.of(path)
+        for path in files
+        if not path.name.startswith("chroma.sqlite3")
+    }
+
+
+def _copy_store(source: Path, target: Path) -> None:
+    """Copy a store that somebody may have open: its database by SQLite's own backup."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("chroma.sqlite3*"))
+    there = sqlite3.connect(source / "chroma.sqlite3")
+    here = sqlite3.connect(target / "chroma.sqlite3")
+    try:
+        there.backup(here)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise damaged(str(error)) from error
+    finally:
+        there.close()
+        here.close()
+
+
+def _reusable(cache: Path, model: str) -> Path | None:
+    """The generation in use, if its vectors are of this model and its files are as written."""
+    folder = pointed_at(cache)
+    if folder is None:
+        return None
+    try:
+        manifest = Manifest.read(folder / "manifest.json")
+    except IndexDamaged:
+        return None
+    sound = all(mark.holds(folder / name) for name, mark in manifest.files.items())
+    return folder if sound and manifest.model == model else None
 
 
 def _embed(
@@ -121,64 +215,12 @@ def _embed(
     return {key: found[key] for key in wanted}, len(missing)
 
 
-def _write_store(
-    corpus: Corpus,
-    rows: list[Row],
-    vectors: dict[str, Vectors],
-    folder: Path,
-    previous: Path | None,
-    progress: Progress,
-) -> dict[str, int]:
-    """Fill the vector store, from a copy of the previous one where that is sound; count records."""
-    if previous is not None and _sound(previous / "chroma"):
-        shutil.copytree(previous / "chroma", folder)
-    store = VectorStore(folder, create=True)
-    records = list(stored_records(corpus, rows))
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("Writing the vector store", done, len(records))
-
-    counts = {}
-    try:
-        for binding in BINDINGS:
-            chosen = {entry.id: entry for entry in records if entry.source.binding == binding}
-            store.replace(binding, chosen, lambda row: vectors[row.key], advance)
-            counts[binding] = len(chosen)
-        return counts
-    finally:
-        store.close()
-
-
-def _sound(chroma: Path) -> bool:
-    """Whether a store of vectors can be opened and queried, so that a copy is worth keeping."""
-    try:
-        store = VectorStore(chroma)
-    except IndexDamaged:
-        return False
-    try:
-        for binding in BINDINGS:
-            store.ids(binding)
-        return True
-    except IndexDamaged:
-        return False
-    finally:
-        store.close()
-
-
-def _known_vectors(previous: Path | None, model: str) -> dict[str, Vectors]:
-    """Vectors of the previous generation by key, if it is of the same model and readable."""
+def _known_vectors(previous: Path | None) -> dict[str, Vectors]:
+    """Vectors of the previous generation by key."""
     if previous is None:
         return {}
-    try:
-        if Manifest.read(previous / "manifest.json").model != model:
-            return {}
-        keys = json.loads((previous / "keys.json").read_text("utf-8"))
-        return dict(zip(keys, np.load(previous / "vectors.npy"), strict=True))
-    except (IndexDamaged, OSError, ValueError):
-        return {}
+    keys = json.loads((previous / "keys.json").read_text("utf-8"))
+    return dict(zip(keys, np.load(previous / "vectors.npy"), strict=True))
 
 
 def lexical_rows(corpus: Corpus) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -192,6 +234,7 @@ def lexical_rows(corpus: Corpus) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 def _swap(cache: Path, target: Path) -> None:
     """Make a complete generation the one in use, and remove all but the one used before it."""
+    _flush(target)
     before = pointed_at(cache)
     final = cache / target.name.replace(_PARTIAL, _PREFIX, 1)
     target.replace(final)
@@ -201,6 +244,14 @@ def _swap(cache: Path, target: Path) -> None:
     for folder in cache.glob(_PREFIX + "*"):
         if folder not in (final, before):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have the system write all files of a folder to the disk, so that a power cut finds them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _remove_partial(cache: Path) -> None:
@@ -227,12 +278,16 @@ def _writing(cache: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or "disk" in str(error):
-            reason, remedy = "the disk is full", "Free some space"
-        else:
-            reason, remedy = str(error), "Make it writable"
         raise IndexUnwritable(
-            f"The index cannot be written to {cache}: {reason}. "
-            f"{remedy}, or name another folder in SAFETY_ASSISTANT_CACHE."
+            f"The index cannot be written to {cache}: {_reason(cache, error)}. Free some space, make "
+            "the folder writable, or name another one in SAFETY_ASSISTANT_CACHE."
         ) from error
+
+
+def _reason(cache: Path, error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "full" in str(error)
+    existing = next((path for path in (cache, *cache.parents) if path.is_dir()), Path("/"))
+    if full or (code is None and shutil.disk_usage(existing).free < _LITTLE_BYTES):
+        return "the disk is full"
+    return str(error)

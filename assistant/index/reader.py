@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +18,16 @@ import numpy as np
 
 from assistant.documents import Corpus
 from assistant.embedding import Embedder, Vectors
-from assistant.errors import IndexDamaged, IndexFailure, IndexMissing
+from assistant.errors import IndexFailure, IndexMissing
 from assistant.index.lexical import Lexical
-from assistant.index.manifest import Manifest
-from assistant.index.rows import Row, corpus_rows, read_max_chars
+from assistant.index.manifest import Manifest, damaged
+from assistant.index.rows import Row, corpus_rows
 from assistant.index.store import VectorStore, stored_records
+from assistant.recipe import read_recipe
 from assistant.settings import Settings
+
+_TWINS = 5
+"""How many records may share a vector, as equal questions of several provisions do."""
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Index:
     vectors: Vectors
     rows_of: list[dict[str, list[int]]]
     number_of_record: dict[str, int]
+    resources: ExitStack
 
     @cached_property
     def number(self) -> dict[str, int]:
@@ -46,8 +55,7 @@ class Index:
 
     def close(self) -> None:
         """Release files and threads."""
-        self.store.close()
-        self.lexical.close()
+        self.resources.close()
 
     def __enter__(self) -> Index:
         return self
@@ -65,9 +73,9 @@ def pointed_at(cache: Path) -> Path | None:
     """The folder of the generation in use, or None."""
     try:
         folder = cache / (cache / "current").read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        return folder if folder.is_dir() and folder.parent == cache else None
+    except (OSError, ValueError):
         return None
-    return folder if folder.is_dir() and folder.parent == cache else None
 
 
 def open_index(corpus: Corpus, settings: Settings, embedder: Embedder) -> Index:
@@ -93,28 +101,48 @@ def open_index(corpus: Corpus, settings: Settings, embedder: Embedder) -> Index:
 def _open(folder: Path, corpus: Corpus, settings: Settings, embedder: Embedder) -> Index:
     manifest = Manifest.read(folder / "manifest.json")
     manifest.require(corpus, settings.recipe, embedder.digest)
-    try:
-        keys = {
-            key: n for n, key in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))
+    return read_generation(folder, manifest, corpus, read_recipe(settings.recipe).max_chars)
+
+
+def read_generation(folder: Path, manifest: Manifest, corpus: Corpus, max_chars: int) -> Index:
+    """Open a generation's files and query them; raises IndexDamaged if anything is wrong.
+
+    The files are compared with their marks first: Chroma's native code crashes on some damage.
+    """
+    for name, mark in manifest.files.items():
+        if not mark.holds(folder / name):
+            raise damaged(f"{name} is not as it was written")
+    with ExitStack() as opened:
+        try:
+            keys = {
+                k: n for n, k in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))
+            }
+            vectors = np.load(folder / "vectors.npy")
+            rows = list(corpus_rows(corpus, max_chars))
+            rows_of = _rows_of(rows, keys)
+            lexical = Lexical(folder / "lexical.sqlite3")
+        except (OSError, ValueError, KeyError, TypeError, EOFError, sqlite3.Error) as error:
+            raise damaged(f"{type(error).__name__}: {error}") from error
+        opened.callback(lexical.close)
+        number = {provision.id: place for place, provision in enumerate(corpus.provisions)}
+        records = {
+            record.id: number[record.row.provision.id] for record in stored_records(corpus, rows)
         }
-        vectors = np.load(folder / "vectors.npy")
-        rows = list(corpus_rows(corpus, read_max_chars(settings.recipe)))
-        rows_of = _rows_of(rows, keys)
-        lexical = Lexical(folder / "lexical.sqlite3")
-    except (OSError, ValueError, KeyError, sqlite3.Error) as error:
-        raise _damaged(f"{type(error).__name__}: {error}") from error
-    store = VectorStore(folder / "chroma")
-    number = {provision.id: place for place, provision in enumerate(corpus.provisions)}
-    records = {
-        record.id: number[record.row.provision.id] for record in stored_records(corpus, rows)
-    }
-    index = Index(corpus, manifest, store, lexical, vectors, rows_of, records)
-    try:
+        store = VectorStore(_writable(folder / "chroma", opened))
+        opened.callback(store.close)
+        index = Index(corpus, manifest, store, lexical, vectors, rows_of, records, opened)
         _probe(index)
-    except IndexDamaged:
-        index.close()
-        raise
+        index.resources = opened.pop_all()
     return index
+
+
+def _writable(chroma: Path, opened: ExitStack) -> Path:
+    """The store's folder, or a copy that lives as long as the index: Chroma writes when it opens."""
+    if os.access(chroma, os.W_OK) and os.access(chroma / "chroma.sqlite3", os.W_OK):
+        return chroma
+    copy = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="safety-assistant-")))
+    shutil.copytree(chroma, copy / "chroma", copy_function=shutil.copyfile)
+    return copy / "chroma"
 
 
 def _rows_of(rows: Iterable[Row], keys: dict[str, int]) -> list[dict[str, list[int]]]:
@@ -137,24 +165,26 @@ def _probe(index: Index) -> None:
             continue
         asked.add(binding)
         if index.store.count(binding) != index.manifest.records[binding]:
-            raise _damaged(f"the vector store does not hold all {binding} records")
+            raise damaged(f"the vector store does not hold all {binding} records")
         if not _finds_itself(index, number, binding):
-            raise _damaged(f"{provision.id} is not found by its own vector")
+            raise damaged(f"{provision.id} is not found by its own vector")
     try:
         if index.lexical.count() != index.manifest.provisions:
-            raise _damaged("the lexical index is not complete")
+            raise damaged("the lexical index is not complete")
     except sqlite3.Error as error:
-        raise _damaged(str(error)) from error
+        raise damaged(str(error)) from error
 
 
 def _finds_itself(index: Index, number: int, binding: str) -> bool:
     """Whether each passage and ask of a provision is found by its own vector."""
     rows = index.rows_of[number]
-    for row in rows["passage"] + rows["ask"]:
-        best = index.store.nearest(binding, index.vectors[row], 1)
-        if not best or best[0][1] < 0.999:
-            return False
-    return True
+    return all(
+        any(
+            index.number_of_record.get(record) == number and cosine >= 0.999
+            for record, cosine in index.store.nearest(binding, index.vectors[row], _TWINS)
+        )
+        for row in rows["passage"] + rows["ask"]
+    )
 
 
 def verify_index(index: Index) -> list[str]:
@@ -164,7 +194,7 @@ def verify_index(index: Index) -> list[str]:
     length 1, and the lexical index holds every provision.
     """
     lengths = np.linalg.norm(index.vectors, axis=1)
-    wrong = int((abs(lengths - 1) > 1e-3).sum())
+    wrong = int((~(abs(lengths - 1) <= 1e-3)).sum())
     problems = [f"{wrong} vectors are not of length 1"] if wrong else []
     for number, provision in enumerate(index.corpus.provisions):
         binding = index.corpus.by_source[provision.source_id].source.binding
@@ -173,10 +203,3 @@ def verify_index(index: Index) -> list[str]:
     if index.lexical.count() != len(index.corpus.provisions):
         problems.append("the lexical index is not complete")
     return problems
-
-
-def _damaged(detail: str) -> IndexDamaged:
-    return IndexDamaged(
-        f"The index is damaged ({detail}). "
-        "Build it anew with `safety-assistant index build --fresh`."
-    )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from assistant.chunking import chunk_document
@@ -46,8 +44,3 @@ def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
 
 def _row(provision: Provision, part: Part, text: str) -> Row:
     return Row(provision, part, text, hashlib.sha256(text.encode()).hexdigest()[:24])
-
-
-def read_max_chars(recipe: Path) -> int:
-    """The length in characters above which a recipe cuts a provision into several chunks."""
-    return int(tomllib.loads((recipe / "recipe.toml").read_text("utf-8"))["chunks"]["max_chars"])

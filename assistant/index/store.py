@@ -20,7 +20,7 @@ import numpy as np
 
 from assistant.documents import Corpus
 from assistant.embedding import Vectors
-from assistant.errors import IndexDamaged
+from assistant.index.manifest import damaged
 from assistant.index.rows import Row
 from assistant.taxonomy import BINDINGS
 from assistant.types import Source
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 # A search list several times as long as the candidates taken makes HNSW's answer exact in practice,
-# and with it the same from one build to the next. Records that are not synced to the HNSW file are
-# replayed from the log at every open, at a tenth of a millisecond each: few are left unsynced.
+# and with it the same from one build to the next. With a sync threshold of 1 no record stays in
+# Chroma's log only: the log is replayed at every open, and the graph's files rewritten after it.
 _HNSW = {
     "space": "cosine",
     "ef_construction": 200,
     "ef_search": 120,
     "max_neighbors": 24,
-    "sync_threshold": 100,
-    "batch_size": 100,
+    "sync_threshold": 1,
+    "batch_size": 1,
 }
 
 
@@ -74,6 +74,14 @@ def stored_records(corpus: Corpus, rows: Iterable[Row]) -> Iterator[Record]:
             yield Record(row, corpus.by_source[row.provision.source_id].source)
 
 
+class StoreWriteError(OSError):
+    """The vector store cannot be written."""
+
+
+def _batches(keys: list[str]) -> Iterator[list[str]]:
+    return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
+
+
 class VectorStore:
     """Chroma collections on disk, one for each of BINDINGS."""
 
@@ -86,10 +94,10 @@ class VectorStore:
                 str(folder), settings=Settings(anonymized_telemetry=False)
             )
             self._collections = {name: self._collection(name, create) for name in BINDINGS}
-        except Exception as error:  # Chroma's Rust core raises its own panic types
+        except Exception as error:  # what Chroma's native core raises has no common type
             if create:
-                raise
-            raise IndexDamaged(_damage(error)) from error
+                raise StoreWriteError(_detail(error)) from error
+            raise damaged(_detail(error)) from error
 
     def _collection(self, name: str, create: bool) -> Collection:
         if create:
@@ -105,23 +113,27 @@ class VectorStore:
         vector: Callable[[Row], Vectors],
         progress: Callable[[int], None],
     ) -> None:
-        """Make a collection hold exactly these records, writing only what differs."""
+        """Make a collection hold exactly these records, writing only what differs.
+
+        Raises StoreWriteError if it cannot be written.
+        """
         collection = self._collections[binding]
-        present = set(collection.get(include=[])["ids"])
-        gone = sorted(present - set(records))
-        for start in range(0, len(gone), _BATCH):
-            collection.delete(ids=gone[start : start + _BATCH])
+        present = self.ids(binding)
         new = [key for key in records if key not in present]
         progress(len(records) - len(new))
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
-            collection.add(
-                ids=batch,
-                embeddings=np.stack([vector(records[key].row) for key in batch]),
-                documents=[records[key].row.text for key in batch],
-                metadatas=[records[key].metadata for key in batch],
-            )
-            progress(len(batch))
+        try:
+            for gone in _batches(sorted(present - set(records))):
+                collection.delete(ids=gone)
+            for batch in _batches(new):
+                collection.add(
+                    ids=batch,
+                    embeddings=np.stack([vector(records[key].row) for key in batch]),
+                    documents=[records[key].row.text for key in batch],
+                    metadatas=[records[key].metadata for key in batch],
+                )
+                progress(len(batch))
+        except Exception as error:
+            raise StoreWriteError(_detail(error)) from error
 
     def nearest(
         self, binding: str, vector: Vectors, limit: int, where: Mapping[str, object] | None = None
@@ -145,32 +157,26 @@ class VectorStore:
                 for key, distance in zip(answer["ids"][0], distances[0], strict=True)
             ]
         except Exception as error:
-            raise IndexDamaged(_damage(error)) from error
+            raise damaged(_detail(error)) from error
 
     def ids(self, binding: str) -> set[str]:
         """The ids of all records of a collection."""
         try:
             return set(self._collections[binding].get(include=[])["ids"])
         except Exception as error:
-            raise IndexDamaged(_damage(error)) from error
+            raise damaged(_detail(error)) from error
 
     def count(self, binding: str) -> int:
         """How many records a collection holds."""
         try:
             return int(self._collections[binding].count())
         except Exception as error:
-            raise IndexDamaged(_damage(error)) from error
+            raise damaged(_detail(error)) from error
 
     def close(self) -> None:
         """Release files and threads."""
         self._client.close()
 
 
-def _damage(error: Exception) -> str:
-    detail = (
-        str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    )
-    return (
-        f"The index does not answer a query ({detail}). "
-        "Build it anew with `safety-assistant index build --fresh`."
-    )
+def _detail(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

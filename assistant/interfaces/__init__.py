@@ -1,0 +1,1 @@
+"""Command line and other ways in; only these modules print."""

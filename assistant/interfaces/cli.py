@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,24 +48,40 @@ Jurisdiction = Annotated[
 ]
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C; of a type of its own, since typer turns KeyboardInterrupt into something else."""
+
+
 def main() -> None:
     """Run the command line; errors go to standard error in a sentence or two."""
+    signal.signal(signal.SIGINT, _interrupt)
     # One question allocates little, and collecting while modules load takes a fifth of the start.
     gc.disable()
+    status, message = 0, ""
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        print("Interrupted; what was there before is unchanged.", file=sys.stderr)
-        sys.exit(130)
+        try:
+            app(standalone_mode=True)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        sys.stdout.flush()
+    except _Interrupted:
+        status, message = 130, "Interrupted; what was there before is unchanged."
     except QuestionError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        status, message = 2, str(error)
     except AssistantError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        status, message = 1, str(error)
+    except OSError as error:
+        # Standard output is closed or full: nothing more can be printed there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        closed = isinstance(error, BrokenPipeError)
+        status, message = 1, "" if closed else f"The output cannot be written: {error.strerror}."
+    if message:
+        print(message, file=sys.stderr)
+    sys.exit(status)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupted
 
 
 def _version(wanted: bool) -> None:

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assistant import Assistant, Settings, load_settings
-from assistant.embedding import open_embedder, read_model_recipe
+from assistant.embedding import open_embedder
+from assistant.recipe import read_recipe
 
 QUESTIONS = (
     "May I load a .bin checkpoint I found on a model hub?",
@@ -107,7 +108,7 @@ def main() -> None:
 
 def warm_ask(settings: Settings) -> tuple[float, float]:
     """Median seconds of asking and of embedding a question, in a process that has begun."""
-    recipe = read_model_recipe(settings.recipe)
+    recipe = read_recipe(settings.recipe).model
     with Assistant.open(settings) as assistant:
         embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
         for question in QUESTIONS:

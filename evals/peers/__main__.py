@@ -1,0 +1,111 @@
+"""``python -m evals.peers --questions FILE``: the table of all peers and the product itself.
+
+Answerable questions only, and no follow-ups, which need what was asked before. Settings of the
+assistant apply: SAFETY_ASSISTANT_CORPUS names another corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from assistant import load_settings
+from assistant.documents import Corpus, load_corpus
+from evals.peers.base import Passage
+from evals.peers.compare import Result, run_peer, table
+from evals.peers.registry import PEERS
+from evals.questions import EvalQuestion, QuestionSetError, load_questions
+
+
+def passages_of(corpus: Corpus) -> list[Passage]:
+    """Every provision as it stands in its file."""
+    return [
+        Passage(entry.id, document.text[entry.start : entry.stop])
+        for document in corpus.documents
+        for entry in document.provisions
+    ]
+
+
+def questions_of(paths: Sequence[Path]) -> list[EvalQuestion]:
+    """The questions that can be ranked; raises QuestionSetError, also for an id used twice."""
+    chosen: dict[str, EvalQuestion] = {}
+    for path in paths:
+        for question in load_questions(path):
+            if question.id in chosen:
+                raise QuestionSetError(f"{path}: the id {question.id} is in another file, too")
+            if question.answerable and question.kind != "follow-up":
+                chosen[question.id] = question
+    if not chosen:
+        raise QuestionSetError(f"{paths[0]}: no answerable question besides follow-ups")
+    return list(chosen.values())
+
+
+def names_of(text: str) -> list[str]:
+    """Peers in the order of the table, the product first and always."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PEERS:
+            message = f"unknown peer '{name}'; known: {', '.join(PEERS)}"
+            raise argparse.ArgumentTypeError(message)
+    return [name for name in PEERS if name in names or name == "assistant"]
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def write(path: Path, corpus: Corpus, k: int, results: Sequence[Result]) -> None:
+    """All rows as one JSON file; called after each peer, so that an interrupted run leaves some."""
+    data = {"corpus": corpus.version, "k": k, "peers": [asdict(result) for result in results]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; 0 when every peer ran, 1 when one did not."""
+    parser = argparse.ArgumentParser(prog="python -m evals.peers", description=__doc__)
+    parser.add_argument("--questions", type=Path, action="append", required=True, metavar="FILE")
+    parser.add_argument("--peers", type=names_of, default=list(PEERS), metavar="NAME,NAME")
+    parser.add_argument("--k", type=positive, default=50, help="depth of the rankings")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="rows by question")
+    arguments = parser.parse_args(argv)
+    try:
+        questions = questions_of(arguments.questions)
+    except (QuestionSetError, OSError) as error:
+        parser.error(str(error))
+    corpus = load_corpus(load_settings().corpus)
+    passages = passages_of(corpus)
+    unknown = {gold.id for entry in questions for gold in entry.gold} - set(corpus.by_id)
+    results: list[Result] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(arguments.peers) * len(questions))
+        for number, name in enumerate(arguments.peers):
+
+            def step(doing: str, done: int, number: int = number, name: str = name) -> None:
+                completed = number * len(questions) + done
+                progress.update(task, description=f"{name}: {doing}", completed=completed)
+
+            results.append(run_peer(name, passages, questions, arguments.k, step))
+            if arguments.out:
+                write(arguments.out, corpus, arguments.k, results)
+        progress.update(task, completed=len(arguments.peers) * len(questions))
+    print(table(results))
+    print(f"\n{len(questions)} questions, {len(passages)} provisions, corpus {corpus.version}.")
+    if unknown:
+        print(f"Gold that the corpus does not hold: {', '.join(sorted(unknown))}.")
+    return int(any(result.problem for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
