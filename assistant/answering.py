@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -72,6 +73,8 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return _unknown(found.unknown[0], retriever.index.corpus)
     if found.exact:
         return None
+    if question.elsewhere and not _names_digested_law(question):
+        return f"Not covered: no source digests {' or '.join(question.elsewhere)}."
     if not found.hits:
         return "Not covered: no source passes the filters. Leave one out, or choose other values."
     if covered(found.confidence, retriever.ranking) >= retriever.ranking.threshold:
@@ -79,6 +82,10 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."
+
+
+def _names_digested_law(question: Question) -> bool:
+    return bool(re.search(r"\b(?:AI Act|GDPR|NIST|OWASP)\b", question.text, re.IGNORECASE))
 
 
 def _unknown(mention: Mention, corpus: Corpus) -> str:

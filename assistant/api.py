@@ -9,7 +9,7 @@ from typing import Any
 
 from assistant.answering import answer
 from assistant.documents import Corpus, Link, find_mentions, load_corpus
-from assistant.embedding import open_embedder
+from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.questions import read_question
@@ -39,12 +39,13 @@ class Confidence:
     """Whether the corpus covers a question.
 
     probability: in 0..1, by the fitted logistic model. threshold: from which it answers.
-    features: the evidence, see ``retrieval.CONFIDENCE``.
+    features: the evidence, see ``retrieval.CONFIDENCE``. vector: the question's embedding.
     """
 
     probability: float
     threshold: float
     features: Mapping[str, float]
+    vector: Vectors
 
 
 class Assistant:
@@ -144,7 +145,8 @@ class Assistant:
         """How sure the assistant is that the corpus covers a question; raises as ``ask`` does."""
         found = self._retriever.retrieve(read_question(question, self.corpus))
         ranking = self._retriever.ranking
-        return Confidence(covered(found.confidence, ranking), ranking.threshold, found.confidence)
+        probability = covered(found.confidence, ranking)
+        return Confidence(probability, ranking.threshold, found.confidence, found.vector)
 
     def provision(self, locator: str) -> list[Provision]:
         """The provisions that a locator names: ``LLM05``, ``Art. 26(5)``, or ``source-id#locator``.

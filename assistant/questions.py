@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assistant.documents import Corpus, Mention, find_mentions
+from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
 from assistant.taxonomy import Term
 
@@ -218,6 +218,29 @@ _FOREIGN: Mapping[str, frozenset[str]] = {
     "Portuguese": frozenset(["o", "os", "as", "uma", "é", "e", "eu", "para", "com", "em", "que", "como", "posso", "devo", "não", "do", "da", "meu", "nosso", "qual", "são", "um"]),
     "Dutch": frozenset(["de", "het", "een", "en", "is", "niet", "ik", "wij", "voor", "met", "hoe", "kan", "mag", "moet", "op", "van", "te", "als", "welke", "wat", "zijn", "mijn", "onze"]),
 }  # fmt: skip
+WISHES: Mapping[str, re.Pattern[str]] = {
+    "price": re.compile(
+        r"\b(?:pric(?:e|es|ing)|cheap\w*|salar\w+|how much (?:do|does|is|are|will|would)\b"
+        r"|(?:what|how much)\b[^.?]*\bcosts?\b)",
+        re.I,
+    ),
+    "future": re.compile(
+        r"^(?:and )?(?:will|when will|when is|when does|who will)\b|\bnext (?:year|month|quarter)\b"
+        r"|\b(?:release date|roadmap|upcoming|going to be released)\b",
+        re.I,
+    ),
+    "ranking": re.compile(
+        r"\b(?:which|what|whats|who)\b[^.?]*\b(?:best|better|safest|fastest|lowest|highest|strongest|"
+        r"most (?:accurate|secure|popular|reliable))\b|\btop \d+\b|\b\w+ (?:vs\.?|versus) \w+[^.?]*\bbetter\b",
+        re.I,
+    ),
+    "inside": re.compile(
+        r"^(?:did|has|have|does|was|were) (?:our|my|the|we|someone|anyone)\b|^(?:where|who)\b[^.?]*\b(?:our|my|we)\b"
+        r"|\bin our (?:company|team|organi[sz]ation|org|repo|department)\b|\bhow many [^.?]*\b(?:our|we)\b",
+        re.I,
+    ),
+}
+"""Questions for prices, the future, the best of something, or facts of one's own organisation."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 
@@ -230,6 +253,8 @@ class Question:
     phases: those whose synonyms it uses, the most often named first; empty if none stands out.
     concerns: those whose synonyms it uses.
     language: name of the language if it does not seem to be English, else None.
+    elsewhere: laws and standards that it names and no source digests.
+    wishes: which of WISHES it seems to ask for: things that no published source can know.
     """
 
     text: str
@@ -238,6 +263,8 @@ class Question:
     phases: tuple[str, ...]
     concerns: tuple[str, ...]
     language: str | None
+    elsewhere: tuple[str, ...]
+    wishes: tuple[str, ...]
 
 
 def read_question(text: str, corpus: Corpus) -> Question:
@@ -262,6 +289,8 @@ def read_question(text: str, corpus: Corpus) -> Question:
         phases=_phases(clean, corpus.taxonomy.phases),
         concerns=_named(clean, corpus.taxonomy.concerns),
         language=None if mentions else _foreign(clean),
+        elsewhere=named_elsewhere(clean, corpus.elsewhere),
+        wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(clean)),
     )
 
 

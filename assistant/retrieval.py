@@ -20,7 +20,7 @@ from assistant.embedding import Embedder, Vectors
 from assistant.errors import SettingsError
 from assistant.index import Index
 from assistant.index.lexical import FIELDS
-from assistant.questions import Question
+from assistant.questions import WISHES, Question
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
@@ -38,6 +38,9 @@ CONFIDENCE = (
     "agreement",
     "margin",
     "topic",
+    "missing",
+    "question",
+    *WISHES,
 )
 _CURRENT = "current"
 
@@ -80,13 +83,20 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The contents of ranking.json: BM25 field weights, signal weights, abstention model."""
+    """The contents of ranking.json: BM25 field weights, signal weights, abstention model.
+
+    direction: in the embedding space of the model ``direction_model``, where questions that sources
+    can answer differ from those that none can (prices, the future, other subjects); shape
+    (dimension,), empty if there is none.
+    """
 
     fields: tuple[float, ...]
     weights: Mapping[str, float]
     bias: float
     abstention: Mapping[str, float]
     threshold: float
+    direction: Vectors
+    direction_model: str
 
 
 def load_ranking(recipe: Path) -> Ranking:
@@ -100,6 +110,8 @@ def load_ranking(recipe: Path) -> Ranking:
             bias=float(data["abstention"]["bias"]),
             abstention=dict(data["abstention"]["weights"]),
             threshold=float(data["abstention"]["threshold"]),
+            direction=np.array(data["abstention"].get("direction", []), np.float32),
+            direction_model=str(data["abstention"].get("model", "")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
@@ -152,8 +164,14 @@ class Retriever:
         vector = self.embedder.embed([question.text])[0]
         exact, unknown = self._look_up(question.mentions, filters)
         hits = self._hits(question, vector, filters)
-        confidence = self._confidence(question, hits)
+        confidence = self._confidence(question, hits, vector)
         return Retrieved(tuple(hits[:limit]), exact, unknown, confidence, vector)
+
+    def _direction(self, vector: Vectors) -> float:
+        """How far the question lies in the fitted direction; 0 for another embedding model."""
+        if self.ranking.direction_model != self.embedder.digest:
+            return 0.0
+        return float(self.ranking.direction @ vector)
 
     def _find_holders(self, word: str) -> frozenset[int]:
         return self.index.lexical.holders(word)
@@ -265,7 +283,7 @@ class Retriever:
             value for word, value in weights.items() if not numbers.isdisjoint(self._holders(word))
         )
 
-    def _confidence(self, question: Question, hits: list[Hit]) -> dict[str, float]:
+    def _confidence(self, question: Question, hits: list[Hit], vector: Vectors) -> dict[str, float]:
         """Evidence that the corpus covers the question; each about 0..1, all 0 without hits."""
         if not hits:
             return dict.fromkeys(CONFIDENCE, 0.0)
@@ -285,7 +303,12 @@ class Retriever:
             "known": sum(value for word, value in weights.items() if self._holders(word)),
             "agreement": len(both) / 10,
             "margin": hits[0].score - hits[min(9, len(hits) - 1)].score,
+            "question": self._direction(vector),
             "topic": float(bool(question.concerns or question.phases)),
+            "missing": max(
+                (w for word, w in weights.items() if not top & self._holders(word)), default=0.0
+            ),
+            **{wish: float(wish in question.wishes) for wish in WISHES},
         }
 
 

@@ -33,7 +33,6 @@ from evals.summary import per_question, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ROOT / "evals" / "questions"
-FEATURES = ("ask", "passage", "segment", "first", "coverage", "lead_coverage", "known", "agreement", "margin", "topic")  # fmt: skip
 
 
 def snapshots_folder() -> Path | None:
@@ -137,10 +136,10 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     rounded["superseded"] = min(rounded["superseded"], -0.5)
     fit.write_ranking(path, weights=rounded)
     with Assistant.open(Settings()) as assistant:
-        abstention = fit.fit_abstention(assistant, questions, FEATURES, arguments.refused)
+        abstention = fit.fit_abstention(assistant, questions, arguments.refused)
     checked = abstention.pop("cross-validated")
     fit.write_ranking(path, abstention=abstention)
-    print(json.dumps({"weights": rounded, "abstention": abstention, "dev": checked}, indent=2))
+    print(json.dumps({"weights": rounded, "cross-validated": checked}, indent=2))
     return 0
 
 

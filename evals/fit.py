@@ -9,23 +9,30 @@ the wanted share of answerable questions in cross-validation. Held-out questions
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from assistant import Assistant
+from assistant.documents import named_elsewhere
+from assistant.retrieval import CONFIDENCE
 from evals.questions import EvalQuestion
 from evals.run import question_text
 
 Array = npt.NDArray[np.float64]
 _FOLDS = 10
+_COMPONENTS = 32
+_STRENGTH = 0.05
 
 
 def signals_of(
@@ -68,32 +75,56 @@ def fit_weights(
 
 
 def fit_abstention(
-    assistant: Assistant, questions: Sequence[EvalQuestion], features: Sequence[str], refused: float
+    assistant: Assistant, questions: Sequence[EvalQuestion], refused: float
 ) -> dict[str, Any]:
-    """Logistic regression over ``features``, and the threshold that refuses the share ``refused``.
+    """Logistic regression over confidence and question vector; threshold refuses ``refused``.
 
-    Questions with identifiers are left out: a look-up decides those.
+    The vector enters by its principal components on these questions; their weights make one
+    direction in the embedding space. Questions with identifiers, or with laws that no source
+    digests, are left out: look-ups decide those.
     """
+    skipped = ("identifier", "unknown-identifier", "follow-up")
     chosen = [
-        q for q in questions if q.kind not in ("identifier", "unknown-identifier", "follow-up")
+        question
+        for question in questions
+        if question.kind not in skipped
+        and not named_elsewhere(question.question, assistant.corpus.elsewhere)
     ]
-    table = [assistant.confidence(question_text(question)).features for question in chosen]
-    values = np.array([[row[name] for name in features] for row in table])
+    names = [name for name in CONFIDENCE if name != "question"]
+    table = [assistant.confidence(question_text(question)) for question in chosen]
+    features = np.array([[row.features[name] for name in names] for row in table])
+    vectors = np.array([row.vector for row in table], float)
+    values = np.hstack([features, vectors])
     answerable = np.array([question.answerable for question in chosen])
+    count = len(names)
+    reduce = make_pipeline(PCA(_COMPONENTS, random_state=0), StandardScaler())
+    columns = ColumnTransformer(
+        [
+            ("features", StandardScaler(), slice(0, count)),
+            ("vector", reduce, slice(count, values.shape[1])),
+        ]
+    )
     model = make_pipeline(
-        StandardScaler(), LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
+        columns, LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=5000)
     )
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
     predicted = cross_val_predict(model, values, answerable, cv=folds, method="predict_proba")[:, 1]
     threshold = float(np.quantile(predicted[answerable], refused))
     model.fit(values, answerable)
-    scaler, regression = model[0], model[1]
-    weights = regression.coef_[0] / scaler.scale_
-    bias = float(regression.intercept_[0] - weights @ scaler.mean_)
+    scaler = model[0].named_transformers_["features"]
+    pca, after = model[0].named_transformers_["vector"]
+    coefficients = model[1].coef_[0]
+    weights = coefficients[:count] / scaler.scale_
+    inner = coefficients[count:] / after.scale_
+    direction = pca.components_.T @ inner
+    offset = weights @ scaler.mean_ + inner @ after.mean_ + direction @ pca.mean_
+    named = {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}
     return {
-        "bias": round(bias, 4),
-        "weights": {n: round(float(w), 4) for n, w in zip(features, weights, strict=True)},
+        "bias": round(float(model[1].intercept_[0] - offset), 4),
+        "weights": {**named, "question": 1.0},
         "threshold": round(threshold, 4),
+        "model": assistant.index.manifest.model,
+        "direction": [round(float(value), 4) for value in direction],
         "cross-validated": {
             "answerable refused": float((predicted[answerable] < threshold).mean()),
             "unanswerable answered": float((predicted[~answerable] >= threshold).mean()),
@@ -105,4 +136,6 @@ def write_ranking(path: Path, **parts: Any) -> None:
     """Replace parts of ranking.json, keeping the others."""
     data = json.loads(path.read_text("utf-8"))
     data.update(parts)
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=2)
+    compact = re.sub(r"\[[^\]]*\]", lambda match: " ".join(match[0].split()), text)
+    path.write_text(compact + "\n", encoding="utf-8")

@@ -59,12 +59,16 @@ def document(small_corpus: Corpus) -> Document:
     return small_corpus.by_source["example-guideline"]
 
 
-def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    """Give a peer an interpreter that has the standard library alone."""
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, command: str) -> None:
+    """Give a peer an interpreter of its own: a shell command, with the arguments after it."""
     script = tmp_path / f"python-{name}"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', "utf-8")
+    script.write_text(f'#!/bin/sh\n{command} "$@"\n', "utf-8")
     script.chmod(0o755)
     monkeypatch.setenv(interpreter_variable(name), str(script))
+
+
+BARE = f'exec "{sys.executable}" -S'
+"""An interpreter that has the standard library alone."""
 
 
 def test_a_passage_is_a_whole_provision(small_corpus: Corpus, passages: list[Passage]) -> None:
@@ -127,7 +131,7 @@ def test_rows_and_table(monkeypatch: pytest.MonkeyPatch, passages: list[Passage]
 def test_a_missing_peer_is_reported(
     monkeypatch: pytest.MonkeyPatch, passages: list[Passage], tmp_path: Path
 ) -> None:
-    absent(monkeypatch, tmp_path, "txtai")
+    stand_in(monkeypatch, tmp_path, "txtai", BARE)
     result = run_peer("txtai", passages, [question(1, DRIFT, "example-guideline#EX03")], 5)
     assert result.problem.startswith("not installed: no '")
     assert "run `pip install -r evals/peers/requirements-txtai.txt -c" in result.problem
@@ -146,8 +150,9 @@ def test_an_interpreter_that_is_not_there_is_reported(
 def test_a_peer_that_dies_or_fails_is_reported(
     monkeypatch: pytest.MonkeyPatch, passages: list[Passage], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PEERS_PYTHON_TXTAI", "/bin/false")
-    assert run_peer("txtai", passages, [], 5).problem.startswith("failed: the process ended")
+    stand_in(monkeypatch, tmp_path, "txtai", "echo out of memory >&2; exit 1;")
+    problem = run_peer("txtai", passages, [], 5).problem
+    assert problem == "failed: the process ended; out of memory"
     with PeerProcess("bm25", tmp_path) as peer, pytest.raises(PeerUnavailable, match="failed: "):
         peer.search("asked before anything is indexed", 3)
 
@@ -163,7 +168,7 @@ def test_the_program(
     ]
     file, out = tmp_path / "small.jsonl", tmp_path / "runs" / "peers.json"
     file.write_text("\n".join(entry.model_dump_json() for entry in asked), "utf-8")
-    absent(monkeypatch, tmp_path, "assistant")
+    stand_in(monkeypatch, tmp_path, "assistant", BARE)
     status = program.main(
         ["--questions", str(file), "--peers", "bm25", "--k", "5", "--out", str(out)]
     )

@@ -2,6 +2,7 @@
 
 from assistant.documents.corpus import Corpus, load_corpus, parse_document
 from assistant.documents.crosswalk import Link
+from assistant.documents.elsewhere import named_elsewhere
 from assistant.documents.identifiers import Family, Mention, find_mentions
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Mention",
     "find_mentions",
     "load_corpus",
+    "named_elsewhere",
     "parse_document",
 ]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from assistant.documents.crosswalk import Link, load_links
+from assistant.documents.elsewhere import Elsewhere, load_elsewhere
 from assistant.documents.identifiers import Family, load_families
 from assistant.errors import CorpusError
 from assistant.files import decode, parse_yaml, read_bytes
@@ -41,6 +42,7 @@ class Corpus:
     taxonomy: Taxonomy
     identifiers: tuple[Family, ...]
     links: tuple[Link, ...]
+    elsewhere: tuple[Elsewhere, ...]
     sha256: str
 
     @cached_property
@@ -75,7 +77,7 @@ class Corpus:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Parse a corpus folder: ``taxonomy.yaml``, ``identifiers.yaml``, ``crosswalk.tsv``, sources.
+    """Parse a corpus folder: taxonomy, identifiers, crosswalk, elsewhere, sources.
 
     Raises CorpusError for the first file that is absent or breaks the format.
     """
@@ -90,7 +92,8 @@ def load_corpus(folder: Path) -> Corpus:
         raise CorpusError(folder / "sources", 1, "the corpus has no source files (*.md)")
     documents = tuple(parse_document(path, taxonomy) for path in paths)
     digest = hashlib.sha256()
-    for path in (taxonomy_path, folder / "identifiers.yaml", folder / "crosswalk.tsv"):
+    for name in ("taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv", "elsewhere.yaml"):
+        path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"")
         digest.update(b"\0")
     for document in documents:
@@ -101,6 +104,7 @@ def load_corpus(folder: Path) -> Corpus:
         taxonomy=taxonomy,
         identifiers=load_families(folder / "identifiers.yaml"),
         links=load_links(folder / "crosswalk.tsv", known),
+        elsewhere=load_elsewhere(folder / "elsewhere.yaml"),
         sha256=digest.hexdigest(),
     )
 
