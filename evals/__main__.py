@@ -1,6 +1,7 @@
 """The workbench: ``python -m evals COMMAND``.
 
     corpus    compare the corpus with the sources it digests
+    lock      write index/manifest.json, the lock of corpus and recipe
     run       ask a question set, note every answer, print the figures
     compare   compare two runs; fails on a regression beyond the tolerance
     report    the figures of a run as Markdown and as one HTML page
@@ -15,14 +16,18 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
-from assistant.documents import parse_document
+from assistant.documents import Corpus, load_corpus, parse_document
 from assistant.errors import CorpusError
+from assistant.index.manifest import recipe_sha256
+from assistant.index.rows import corpus_rows
+from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
 from evals import fit, report
 from evals.compare import compare
@@ -71,6 +76,32 @@ def corpus(arguments: argparse.Namespace) -> int:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def lock(arguments: argparse.Namespace) -> int:
+    """Write index/manifest.json: what an index of this checkout is made of."""
+    settings = Settings()
+    shipped = load_corpus(settings.corpus)
+    data = locked(shipped, settings.recipe)
+    path = settings.recipe / "manifest.json"
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    print(f"{path}: {shipped.version}")
+    return 0
+
+
+def locked(shipped: Corpus, recipe: Path) -> dict[str, Any]:
+    """The lock's contents: hashes of corpus and recipe, the model, and counts."""
+    rows = Counter(row.part for row in corpus_rows(shipped, read_recipe(recipe).max_chars))
+    return {
+        "corpus": shipped.version,
+        "corpus_sha256": shipped.sha256,
+        "recipe_sha256": recipe_sha256(recipe),
+        "model": read_recipe(recipe).model.name,
+        "sources": len(shipped.documents),
+        "provisions": len(shipped.provisions),
+        "links": len(shipped.links),
+        "rows": dict(sorted(rows.items())),
+    }
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -152,6 +183,8 @@ def main() -> int:
     command = commands.add_parser("corpus")
     command.add_argument("files", nargs="*", type=Path, help="corpus files (default: all)")
     command.set_defaults(run=corpus)
+    command = commands.add_parser("lock")
+    command.set_defaults(run=lock)
     command = commands.add_parser("run")
     command.add_argument("questions", nargs="+", type=Path, help="JSON Lines files of questions")
     command.add_argument("--corpus", type=Path, help="a corpus folder of your own")
