@@ -17,6 +17,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+evals: $(VENV)/installed
+	$(BIN)/python -m evals run evals/questions/held_out.jsonl --out evals/runs/held_out
+	$(BIN)/python -m evals report evals/runs/held_out/result.json >/dev/null
+
 bench: $(VENV)/installed
 	$(BIN)/python -m evals.bench
 

@@ -61,9 +61,21 @@ def open_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
 
 
 def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
-    """The embedder for building an index: makes the export first where that is possible."""
+    """The embedder for building an index: makes the export first.
+
+    Where that fails, a warning says why and sentence-transformers stands in, which starts slowly.
+    """
     if name == BUNDLED_MODEL and not _export_is_whole(_export_folder(cache, recipe)):
-        export_onnx(bundled_model(recipe), _export_folder(cache, recipe))
+        model = bundled_model(recipe)
+        try:
+            export_onnx(model, _export_folder(cache, recipe))
+        except (ImportError, RuntimeError, ModelError) as error:
+            warnings.warn(
+                f"The embedding model could not be exported ({error}); every start will take "
+                "seconds longer. Reinstall from constraints.txt, then build the index again.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return open_embedder(name, recipe, cache)
 
 

@@ -5,6 +5,8 @@
     run       ask a question set, note every answer, print the figures
     compare   compare two runs; fails on a regression beyond the tolerance
     report    the figures of a run as Markdown and as one HTML page
+    keep      keep the figures of a run for the README
+    readme    rewrite the generated parts of README.md
     fit       fit ranking and abstention on development questions
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
@@ -24,12 +26,13 @@ from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
+from assistant.embedding import file_sha256
 from assistant.errors import CorpusError
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import fit, report
+from evals import fit, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -131,6 +134,27 @@ def _assistant(corpus_folder: Path | None) -> Assistant:
     return Assistant.open(load_settings(corpus=corpus_folder, cache=cache))
 
 
+def keep(arguments: argparse.Namespace) -> int:
+    """Keep the figures of a run under evals/results, for the README."""
+    result = json.loads(arguments.result.read_text("utf-8"))
+    kept = {
+        "title": arguments.title,
+        "corpus": result["corpus"],
+        "ranking_sha256": file_sha256(Settings().recipe / "ranking.json"),
+        "questions": result["questions"],
+        "figures": result["figures"],
+    }
+    path = readme.RESULTS / f"{arguments.name}.json"
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def update_readme(arguments: argparse.Namespace) -> int:
+    """Rewrite the generated parts of README.md."""
+    readme.update()
+    return 0
+
+
 def compare_runs(arguments: argparse.Namespace) -> int:
     """Print the differences of two results; 1 if one regressed."""
     old, new = (json.loads(path.read_text("utf-8")) for path in (arguments.old, arguments.new))
@@ -197,6 +221,13 @@ def main() -> int:
     command = commands.add_parser("report")
     command.add_argument("result", type=Path, help="result.json of a run")
     command.set_defaults(run=make_report)
+    command = commands.add_parser("keep")
+    command.add_argument("result", type=Path, help="result.json of a run")
+    command.add_argument("name", help="held_out or fresh")
+    command.add_argument("title", help="what the table is headed with")
+    command.set_defaults(run=keep)
+    command = commands.add_parser("readme")
+    command.set_defaults(run=update_readme)
     command = commands.add_parser("fit")
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip

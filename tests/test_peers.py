@@ -80,8 +80,10 @@ def test_a_passage_is_a_whole_provision(small_corpus: Corpus, passages: list[Pas
 
 
 @pytest.mark.parametrize("name", [pytest.param("bm25", marks=needs_bm25s), "dense"])
-def test_peers_find_the_provision(name: str, passages: list[Passage], tmp_path: Path) -> None:
-    with PeerProcess(name, tmp_path) as peer:
+def test_peers_find_the_provision(
+    name: str, small_folder: Path, passages: list[Passage], tmp_path: Path
+) -> None:
+    with PeerProcess(name, tmp_path, small_folder) as peer:
         version, index_s = peer.index(passages)
         ids, search_ms = peer.search(DRIFT, 3)
         more, _ = peer.search(DRIFT, 50)
@@ -108,13 +110,15 @@ def test_a_chunk_that_occurs_twice_counts_twice(document: Document) -> None:
     assert overlapped(document, repeated) == ["example-guideline#EX01", "example-guideline#EX04"]
 
 
-def test_rows_and_table(monkeypatch: pytest.MonkeyPatch, passages: list[Passage]) -> None:
+def test_rows_and_table(
+    monkeypatch: pytest.MonkeyPatch, small_folder: Path, passages: list[Passage]
+) -> None:
     ranking = ["example-guideline#EX01", "example-guideline#EX03"]
     monkeypatch.setattr(PeerProcess, "index", lambda self, given: ("a thing 1.0", 2.0))
     monkeypatch.setattr(PeerProcess, "search", lambda self, query, k: (ranking, 5.0))
     asked = [question(1, DRIFT, ranking[1]), question(2, "Unpickle?", ranking[0])]
     steps: list[tuple[str, int]] = []
-    result = run_peer("bm25", passages, asked, 10, lambda *step: steps.append(step))
+    result = run_peer("bm25", small_folder, passages, asked, 10, lambda *step: steps.append(step))
     assert [row["RR(rel=2)"] for row in result.rows] == [0.5, 1.0], "the order given counts"
     assert result.rows[0]["top"] == ranking
     assert steps == [("index", 0), ("search", 0), ("search", 1)]
@@ -129,10 +133,12 @@ def test_rows_and_table(monkeypatch: pytest.MonkeyPatch, passages: list[Passage]
 
 
 def test_a_missing_peer_is_reported(
-    monkeypatch: pytest.MonkeyPatch, passages: list[Passage], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, small_folder: Path, passages: list[Passage], tmp_path: Path
 ) -> None:
     stand_in(monkeypatch, tmp_path, "txtai", BARE)
-    result = run_peer("txtai", passages, [question(1, DRIFT, "example-guideline#EX03")], 5)
+    result = run_peer(
+        "txtai", small_folder, passages, [question(1, DRIFT, "example-guideline#EX03")], 5
+    )
     assert result.problem.startswith("not installed: no '")
     assert "run `pip install -r evals/peers/requirements-txtai.txt -c" in result.problem
     assert result.rows == []
@@ -140,20 +146,21 @@ def test_a_missing_peer_is_reported(
 
 
 def test_an_interpreter_that_is_not_there_is_reported(
-    monkeypatch: pytest.MonkeyPatch, passages: list[Passage], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, small_folder: Path, passages: list[Passage], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PEERS_PYTHON_HAYSTACK", str(tmp_path / "none"))
-    problem = run_peer("haystack", passages, [], 5).problem
+    problem = run_peer("haystack", small_folder, passages, [], 5).problem
     assert problem.startswith("PEERS_PYTHON_HAYSTACK names no interpreter")
 
 
 def test_a_peer_that_dies_or_fails_is_reported(
-    monkeypatch: pytest.MonkeyPatch, passages: list[Passage], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, small_folder: Path, passages: list[Passage], tmp_path: Path
 ) -> None:
     stand_in(monkeypatch, tmp_path, "txtai", "echo out of memory >&2; exit 1;")
-    problem = run_peer("txtai", passages, [], 5).problem
+    problem = run_peer("txtai", small_folder, passages, [], 5).problem
     assert problem == "failed: the process ended; out of memory"
-    with PeerProcess("bm25", tmp_path) as peer, pytest.raises(PeerUnavailable, match="failed: "):
+    refused = pytest.raises(PeerUnavailable, match="failed: ")
+    with PeerProcess("bm25", tmp_path, small_folder) as peer, refused:
         peer.search("asked before anything is indexed", 3)
 
 
@@ -180,6 +187,25 @@ def test_the_program(
     assert [entry["name"] for entry in written["peers"]] == ["assistant", "bm25"]
     (row,) = written["peers"][1]["rows"]
     assert row["id"] == "small-1" and row["RR(rel=2)"] == 1.0 and row["nDCG@10"] == 1.0
+
+
+def test_peers_get_a_copy_of_the_corpus(
+    monkeypatch: pytest.MonkeyPatch, small_folder: Path, tmp_path: Path
+) -> None:
+    """What is edited during a run reaches no peer."""
+    file = tmp_path / "small.jsonl"
+    file.write_text(question(1, DRIFT, "example-guideline#EX03").model_dump_json(), "utf-8")
+    given: list[Path] = []
+
+    def noted(name: str, corpus: Path, *others: object) -> Result:
+        given.append(corpus)
+        assert (corpus / "sources" / "example-act.md").is_file()
+        return Result(name, problem="not run")
+
+    monkeypatch.setattr(program, "run_peer", noted)
+    assert program.main(["--questions", str(file)]) == 1
+    assert len(given) == len(PEERS) and set(given) == {given[0]} != {small_folder}
+    assert not given[0].exists(), "and the copy is removed"
 
 
 def test_unknown_peers_and_questions_asked_twice_are_refused(

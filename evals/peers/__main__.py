@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -84,9 +86,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         questions = questions_of(arguments.questions)
     except (QuestionSetError, OSError) as error:
         parser.error(str(error))
-    corpus = load_corpus(load_settings().corpus)
-    passages = passages_of(corpus)
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder:
+        # A copy, so that every peer is given the same corpus though its files be edited meanwhile.
+        copied = shutil.copytree(load_settings().corpus, Path(folder) / "corpus")
+        corpus = load_corpus(copied)
+        results = run_all(arguments, copied, corpus, questions)
+    print(table(results))
+    count = len(corpus.provisions)
+    print(f"\n{len(questions)} questions, {count} provisions, corpus {corpus.version}.")
     unknown = {gold.id for entry in questions for gold in entry.gold} - set(corpus.by_id)
+    if unknown:
+        print(f"Gold that the corpus does not hold: {', '.join(sorted(unknown))}.")
+    return int(any(result.problem for result in results))
+
+
+def run_all(
+    arguments: argparse.Namespace, folder: Path, corpus: Corpus, questions: Sequence[EvalQuestion]
+) -> list[Result]:
+    """Run one peer after the other, showing how far it is, and write what there is after each."""
+    passages = passages_of(corpus)
     results: list[Result] = []
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(arguments.peers) * len(questions))
@@ -96,15 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 completed = number * len(questions) + done
                 progress.update(task, description=f"{name}: {doing}", completed=completed)
 
-            results.append(run_peer(name, passages, questions, arguments.k, step))
+            results.append(run_peer(name, folder, passages, questions, arguments.k, step))
             if arguments.out:
                 write(arguments.out, corpus, arguments.k, results)
         progress.update(task, completed=len(arguments.peers) * len(questions))
-    print(table(results))
-    print(f"\n{len(questions)} questions, {len(passages)} provisions, corpus {corpus.version}.")
-    if unknown:
-        print(f"Gold that the corpus does not hold: {', '.join(sorted(unknown))}.")
-    return int(any(result.problem for result in results))
+    return results
 
 
 if __name__ == "__main__":

@@ -35,15 +35,19 @@ class Result:
 
 def run_peer(
     name: str,
+    corpus: Path,
     passages: Sequence[Passage],
     questions: Sequence[EvalQuestion],
     k: int,
     step: Step = lambda doing, done: None,
 ) -> Result:
-    """Index and ask all questions; a peer that is missing or breaks is a Result with a problem."""
+    """Index and ask all questions; a peer that is missing or breaks is a Result with a problem.
+
+    corpus: the folder that ``passages`` are from. ``step`` is called before each step.
+    """
     with tempfile.TemporaryDirectory(prefix=f"peer-{name}-") as folder:
         try:
-            with PeerProcess(name, Path(folder)) as peer:
+            with PeerProcess(name, Path(folder), corpus) as peer:
                 step("index", 0)
                 version, index_s = peer.index(passages)
                 found = []

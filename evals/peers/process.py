@@ -35,11 +35,12 @@ class PeerProcess:
     """A peer in a process of its own. Use as a context manager.
 
     folder: an empty folder, for the peer's files and for ``log.txt``, what its libraries say.
+    corpus: the corpus folder, for the peers that read files instead of passages.
     Raises PeerUnavailable, on entering and from both methods.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self._name, self._folder = name, folder
+    def __init__(self, name: str, folder: Path, corpus: Path) -> None:
+        self._name, self._folder, self._corpus = name, folder, corpus
         self._python = os.environ.get(interpreter_variable(name)) or sys.executable
 
     def __enter__(self) -> PeerProcess:
@@ -50,7 +51,12 @@ class PeerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
-                env={**os.environ, **_QUIET, "PYTHONPATH": str(ROOT)},
+                env={
+                    **os.environ,
+                    **_QUIET,
+                    "PYTHONPATH": str(ROOT),
+                    "SAFETY_ASSISTANT_CORPUS": str(self._corpus),
+                },
                 encoding="utf-8",
             )
         except OSError as error:

@@ -1,0 +1,90 @@
+"""The parts of README.md that are generated, so that they stay true: ``python -m evals readme``."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from assistant import Assistant
+from evals.report import markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "evals" / "results"
+QUESTION = "May I load a .bin checkpoint I found on a model hub?"
+UNCOVERED = "What does LLM37 say?"
+
+
+def blocks() -> dict[str, str]:
+    """The text of each generated part, by the name in its markers."""
+    with Assistant.open() as assistant:
+        sources, provisions = assistant.sources(), assistant.corpus.provisions
+        kinds = Counter(
+            assistant.corpus.by_source[entry.source_id].source.kind for entry in provisions
+        )
+        phases = Counter(phase for entry in provisions for phase in entry.phases)
+        links = len(assistant.corpus.links)
+    counts = (
+        f"{len(sources)} sources, {len(provisions):,} provisions, {links:,} links of the crosswalk.\n\n"
+        f"By kind: {_list(dict(kinds.most_common()))}.\n\n"
+        f"By phase (a provision has one to three): {_list(dict(phases))}."
+    )
+    return {
+        "answer": _asked(QUESTION),
+        "abstention": _asked(UNCOVERED),
+        "counts": counts,
+        "figures": _figures("held_out", "fresh"),
+        "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
+        "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
+    }
+
+
+def _list(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _asked(question: str) -> str:
+    """What the command line prints for a question, as in a pipe."""
+    command = [sys.executable, "-m", "assistant.interfaces.cli", "ask", question]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return f'```text\n$ make ask Q="{question}"\n{output.strip()}\n```'
+
+
+def _figures(*names: str) -> str:
+    """The committed figures of question sets, one table each."""
+    parts = []
+    for name in names:
+        result = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+        heading = (
+            f"**{result['title']}** ({result['questions']} questions, corpus {result['corpus']})"
+        )
+        parts.append(f"{heading}\n\n{markdown(result['figures'])}")
+    return "\n".join(parts).strip()
+
+
+def render(text: str, parts: dict[str, str]) -> str:
+    """Put each part between its markers; raises KeyError for a marker without a part."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- {name} -->\n{parts[name]}\n<!-- /{name} -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", fill, text, flags=re.DOTALL)
+
+
+def update() -> None:
+    """Rewrite README.md and docs/coverage.svg."""
+    path = ROOT / "README.md"
+    path.write_text(render(path.read_text("utf-8"), blocks()), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "assistant.interfaces.cli",
+        "coverage",
+        "--svg",
+        "docs/coverage.svg",
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
