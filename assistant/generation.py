@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -224,16 +225,29 @@ class _Extractor:
         """Cite further sources that say the same: nearly equal words, or linked and near."""
         binding = self._binding(draft.spans[0].provision)
         linked = self._same(draft.spans[0].provision)
-        for hit in self.found.hits[:CORROBORATING]:
-            sources = {span.provision.source_id for span in draft.spans}
-            if len(draft.spans) >= MAX_CITATIONS:
+        spans, vectors = self._pool
+        cosines = vectors @ draft.spans[0].vector
+        for place in np.argsort(-cosines, kind="stable"):
+            span, cosine = spans[place], float(cosines[place])
+            if len(draft.spans) >= MAX_CITATIONS or cosine < _SAME_LINKED:
                 return
-            if hit.document.source.binding != binding or hit.document.source.id in sources:
-                continue
-            wanted = _SAME_LINKED if hit.provision.id in linked else _SAME
-            span = max(self._spans(hit.provision), key=lambda span: _cosine(span, draft.spans[0]))
-            if _cosine(span, draft.spans[0]) >= wanted and not self._said(span):
+            sources = {entry.provision.source_id for entry in draft.spans}
+            wanted = _SAME_LINKED if span.provision.id in linked else _SAME
+            if (
+                cosine >= wanted
+                and span.provision.source_id not in sources
+                and self._binding(span.provision) == binding
+                and not self._said(span)
+            ):
                 draft.spans.append(span)
+
+    @cached_property
+    def _pool(self) -> tuple[list[Span], Vectors]:
+        """The sentences of the best hits, and their vectors, shape (sentences, dimension)."""
+        spans = [
+            span for hit in self.found.hits[:CORROBORATING] for span in self._spans(hit.provision)
+        ]
+        return spans, np.stack([span.vector for span in spans])
 
     def _same(self, provision: Provision) -> list[str]:
         """Ids of provisions that the crosswalk calls an exact or close match."""

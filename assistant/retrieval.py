@@ -24,7 +24,7 @@ from assistant.questions import WISHES, Question
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
-CANDIDATES = 60
+CANDIDATES = 40
 HITS = 60
 PARTS = ("passage", "ask", "segment")
 CONFIDENCE = (

@@ -141,12 +141,12 @@ def test_empty_cells_have_a_reason(corpus: Corpus) -> None:
     }
     readme = (ROOT / "corpus" / "README.md").read_text("utf-8")
     chapter = readme.partition("\n## Empty cells\n")[2].partition("\n## ")[0]
-    reasons = dict(
-        ((phase, concern), " ".join(reason.split()))
+    reasons = {
+        (phase, concern): " ".join(reason.split())
         for phase, concern, reason in re.findall(
             r"^- (\S+) × ([^\s:]+): (.+?)(?=\n- |\n\n|\Z)", chapter, re.M | re.S
         )
-    )
+    }
     assert set(reasons) == cells - filled
     assert all(len(reason.split()) >= 8 for reason in reasons.values())
 

@@ -20,7 +20,7 @@ from assistant.documents import Corpus
 from assistant.embedding import Embedder, Vectors, prepare_embedder
 from assistant.errors import IndexBusy, IndexDamaged, IndexFailure, IndexUnwritable
 from assistant.index.lexical import write_lexical
-from assistant.index.manifest import FileMark, Manifest, damaged
+from assistant.index.manifest import FORMAT, FileMark, Manifest, damaged
 from assistant.index.reader import open_index, pointed_at, read_generation
 from assistant.index.rows import Row, corpus_rows
 from assistant.index.store import VectorStore, stored_records
@@ -193,7 +193,8 @@ def _reusable(cache: Path, model: str) -> Path | None:
     except IndexDamaged:
         return None
     sound = all(mark.holds(folder / name) for name, mark in manifest.files.items())
-    return folder if sound and manifest.model == model else None
+    same = manifest.model == model and manifest.format == FORMAT
+    return folder if sound and same else None
 
 
 def _embed(

@@ -14,7 +14,8 @@ from assistant.errors import IndexDamaged, IndexMismatch
 from assistant.index.rows import Row
 from assistant.taxonomy import BINDINGS
 
-_FORMAT = 1
+FORMAT = 2
+"""Raised when what an index holds, or how its graph is built, changes."""
 _BUILD = "Run `safety-assistant index build`."
 
 
@@ -76,7 +77,7 @@ class Manifest:
         """The manifest that an index of this corpus, recipe and model must have."""
         counts = Counter(row.part for row in rows)
         return cls(
-            format=_FORMAT,
+            format=FORMAT,
             corpus=corpus.sha256,
             recipe=recipe_sha256(recipe),
             model=model,
@@ -109,7 +110,7 @@ class Manifest:
     def require(self, corpus: Corpus, recipe: Path, model: str) -> None:
         """Raise IndexMismatch, naming what differs, unless the index was built for these."""
         pairs = {
-            "another format of index": (self.format, _FORMAT),
+            "another format of index": (self.format, FORMAT),
             "another recipe": (self.recipe, recipe_sha256(recipe)),
             f"another embedding model ({self.model})": (self.model, model),
             "another state of the corpus": (self.corpus, corpus.sha256),
