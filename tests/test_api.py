@@ -7,21 +7,18 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assistant import (
-    Answer,
-    Assistant,
-    IndexMissing,
-    QuestionError,
-    Settings,
-    load_settings,
-)
+from assistant import Answer, Assistant, IndexMissing, QuestionError, Settings, load_settings
+from assistant import __doc__ as package_doc
 from tests.conftest import ROOT, SMALL
 from tests.test_cli import PROGRAM, with_model
 
@@ -257,9 +254,9 @@ def test_document(assistant: Assistant) -> None:
 
 def test_sources(assistant: Assistant) -> None:
     found = assistant.sources()
-    assert [entry.id for entry in found] == sorted(
-        path.stem for path in (ROOT / "corpus" / "sources").glob("*.md")
-    )
+    files = {path.stem for path in (ROOT / "corpus" / "sources").glob("*.md")}
+    assert {entry.id for entry in found} == files
+    assert len(found) == len(files)
     assert sum(entry.provisions for entry in found) == len(assistant.corpus.provisions)
     order = list(assistant.corpus.taxonomy.phases)
     for entry in found:
@@ -295,7 +292,8 @@ def test_confidence_decides_the_outcome(assistant: Assistant) -> None:
     ],
 )
 def test_unknown_values_name_the_known(assistant: Assistant, name: str, known: str) -> None:
-    for ask in (assistant.ask, assistant.search):
+    asks: tuple[Callable[..., Any], ...] = (assistant.ask, assistant.search)
+    for ask in asks:
         with pytest.raises(QuestionError, match=f"Unknown {name} 'moon'") as caught:
             ask(CHECKPOINT, **{name: "moon"})
         assert known in str(caught.value)
@@ -383,6 +381,14 @@ def native_threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+def settles(done: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+    """Whether something becomes so; Chroma's native threads close files a little after close()."""
+    end = time.monotonic() + timeout_s
+    while not done() and time.monotonic() < end:
+        time.sleep(0.002)
+    return done()
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are read from /proc")
 def test_nothing_is_left_open_after_closing(tmp_path: Path) -> None:
     settings = load_settings(corpus=SMALL, cache=with_model(tmp_path / "cache"))
@@ -395,20 +401,16 @@ def test_nothing_is_left_open_after_closing(tmp_path: Path) -> None:
         with Assistant.open(settings, build=False) as opened:
             opened.ask("Is it safe to load a pickle checkpoint?")
             assert open_files(settings.cache)
-        assert open_files(settings.cache) == []
+        assert settles(lambda: open_files(settings.cache) == []), open_files(settings.cache)
         assert set(threading.enumerate()) == python_threads
         del opened
         gc.collect()
-    assert native_threads() <= threads
+    assert settles(lambda: native_threads() <= threads)
 
 
-def test_the_readme_of_the_package_runs() -> None:
-    code = (
-        "from assistant import Assistant\n"
-        "with Assistant.open() as assistant:\n"
-        "    answer = assistant.ask('May I load a .bin checkpoint I found on a model hub?')\n"
-        "print(answer.outcome)\n"
-    )
+def test_the_example_of_the_package_runs() -> None:
+    lines = [line for line in (package_doc or "").splitlines() if line.startswith("    ")]
+    code = textwrap.dedent("\n".join(lines)) + "\nprint(answer.outcome)\n"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
