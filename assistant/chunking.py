@@ -25,11 +25,12 @@ def chunk_document(document: Document, max_chars: int) -> Iterator[Chunk]:
     chunk of its own: sentences are never torn.
     """
     for provision in document.provisions:
-        for start, stop in _spans(provision, max_chars):
+        for start, stop in chunk_spans(provision, max_chars):
             yield Chunk(provision.id, start, stop, document.text[start:stop])
 
 
-def _spans(provision: Provision, max_chars: int) -> Iterator[tuple[int, int]]:
+def chunk_spans(provision: Provision, max_chars: int) -> Iterator[tuple[int, int]]:
+    """The (start, stop) offsets of a provision's chunks, see chunk_document."""
     start, stop = provision.segments[0].start, provision.segments[0].stop
     for segment in provision.segments[1:]:
         if segment.stop - start > max_chars:

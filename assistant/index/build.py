@@ -108,6 +108,10 @@ class _Build:
             keys = list(vectors)
             np.save(target / "vectors.npy", np.stack([vectors[key] for key in keys]))
             (target / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
+            place = {key: number for number, key in enumerate(keys)}
+            np.save(target / "rows.npy", np.array([place[row.key] for row in rows], np.int32))
+            stored = [record.id for record in stored_records(self.corpus, rows)]
+            (target / "records.json").write_text(json.dumps(stored), encoding="utf-8")
             write_lexical(target / "lexical.sqlite3", lexical_rows(self.corpus))
             records = self._write_store(rows, vectors, target / "chroma", previous)
             model, recipe = self.embedder.digest, self.settings.recipe

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -21,8 +22,8 @@ from assistant.embedding import Embedder, Vectors
 from assistant.errors import IndexFailure, IndexMissing
 from assistant.index.lexical import Lexical
 from assistant.index.manifest import Manifest, damaged
-from assistant.index.rows import Row, corpus_rows
-from assistant.index.store import VectorStore, stored_records
+from assistant.index.rows import row_counts
+from assistant.index.store import VectorStore
 from assistant.recipe import read_recipe
 from assistant.settings import Settings
 
@@ -114,23 +115,17 @@ def read_generation(folder: Path, manifest: Manifest, corpus: Corpus, max_chars:
             raise damaged(f"{name} is not as it was written")
     with ExitStack() as opened:
         try:
-            keys = {
-                k: n for n, k in enumerate(json.loads((folder / "keys.json").read_text("utf-8")))
-            }
             vectors = np.load(folder / "vectors.npy")
-            rows = list(corpus_rows(corpus, max_chars))
-            rows_of = _rows_of(rows, keys)
+            rows = np.load(folder / "rows.npy").tolist()
+            records = json.loads((folder / "records.json").read_text("utf-8"))
+            rows_of, number_of_record = _placed(rows, records, row_counts(corpus, max_chars))
             lexical = Lexical(folder / "lexical.sqlite3")
         except (OSError, ValueError, KeyError, TypeError, EOFError, sqlite3.Error) as error:
             raise damaged(f"{type(error).__name__}: {error}") from error
         opened.callback(lexical.close)
-        number = {provision.id: place for place, provision in enumerate(corpus.provisions)}
-        records = {
-            record.id: number[record.row.provision.id] for record in stored_records(corpus, rows)
-        }
         store = VectorStore(_writable(folder / "chroma", opened))
         opened.callback(store.close)
-        index = Index(corpus, manifest, store, lexical, vectors, rows_of, records, opened)
+        index = Index(corpus, manifest, store, lexical, vectors, rows_of, number_of_record, opened)
         _probe(index)
         index.resources = opened.pop_all()
     return index
@@ -145,15 +140,23 @@ def _writable(chroma: Path, opened: ExitStack) -> Path:
     return copy / "chroma"
 
 
-def _rows_of(rows: Iterable[Row], keys: dict[str, int]) -> list[dict[str, list[int]]]:
-    found: list[dict[str, list[int]]] = []
-    last = None
-    for row in rows:
-        if row.provision is not last:
-            last = row.provision
-            found.append({"passage": [], "ask": [], "segment": []})
-        found[-1][row.part].append(keys[row.key])
-    return found
+def _placed(
+    rows: list[int], records: list[str], counts: Iterable[tuple[int, int, int]]
+) -> tuple[list[dict[str, list[int]]], dict[str, int]]:
+    """Deal rows and records, which stand in the order of the corpus, to the provisions."""
+    rows_of: list[dict[str, list[int]]] = []
+    number_of_record: dict[str, int] = {}
+    row = record = 0
+    for number, (passages, asks, segments) in enumerate(counts):
+        bounds = row, row + passages, row + passages + asks, row + passages + asks + segments
+        parts = (rows[start:stop] for start, stop in pairwise(bounds))
+        rows_of.append(dict(zip(("passage", "ask", "segment"), parts, strict=True)))
+        for key in records[record : record + passages + asks]:
+            number_of_record[key] = number
+        row, record = bounds[-1], record + passages + asks
+    if (row, record) != (len(rows), len(records)):
+        raise ValueError("rows and records do not fit the corpus")
+    return rows_of, number_of_record
 
 
 def _probe(index: Index) -> None:

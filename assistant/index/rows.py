@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.chunking import chunk_document
+from assistant.chunking import chunk_document, chunk_spans
 from assistant.documents import Corpus
 from assistant.types import Provision
 
@@ -44,3 +44,10 @@ def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
 
 def _row(provision: Provision, part: Part, text: str) -> Row:
     return Row(provision, part, text, hashlib.sha256(text.encode()).hexdigest()[:24])
+
+
+def row_counts(corpus: Corpus, max_chars: int) -> Iterator[tuple[int, int, int]]:
+    """For each provision, how many passages, asks and segments ``corpus_rows`` gives."""
+    for provision in corpus.provisions:
+        passages = sum(1 for _ in chunk_spans(provision, max_chars))
+        yield passages, len(provision.asks), len(provision.segments)
