@@ -184,7 +184,7 @@ class Assistant:
             raise QuestionError(f"No source has the id '{source_id[:80]}'.") from None
 
     def sources(self) -> list[SourceSummary]:
-        """What the corpus holds, by source id."""
+        """What the corpus holds, in the order of its files."""
         order = list(self.corpus.taxonomy.phases)
         return [
             SourceSummary(

@@ -25,7 +25,7 @@ from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
 CANDIDATES = 40
-HITS = 60
+HITS = 50
 PARTS = ("passage", "ask", "segment")
 CONFIDENCE = (
     "ask",

@@ -159,5 +159,5 @@ class Answer:
     timings_ms: dict[str, float] = field(compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-ready dictionaries and lists, the same as ``ask --json``."""
+        """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""
         return asdict(self)

@@ -34,8 +34,8 @@ class Difference:
 
     @property
     def regressed(self) -> bool:
-        """Whether the fall is beyond the tolerance."""
-        return self.change < -TOLERANCE[self.measure]
+        """Whether the fall is beyond the tolerance, or there is nothing to compare."""
+        return not self.change >= -TOLERANCE[self.measure]
 
 
 def compare(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Difference]:

@@ -77,8 +77,12 @@ class QuestionSetError(Exception):
 def load_questions(path: Path) -> list[EvalQuestion]:
     """Read a question set; raises QuestionSetError with the line of the first problem."""
     questions: list[EvalQuestion] = []
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionSetError(f"{path}:1: cannot be read: {error}") from error
     seen: set[str] = set()
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:

@@ -36,10 +36,10 @@ def run_questions(
     stamp = _stamp(assistant, questions)
     done = _read(path, stamp)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        if not done:
-            file.truncate(0)
-            file.write(json.dumps({"stamp": stamp}) + "\n")
+    with path.open("w", encoding="utf-8") as file:
+        for line in ({"stamp": stamp}, *done.values()):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
         for question in questions:
             if question.id not in done:
                 done[question.id] = ask(assistant, question)

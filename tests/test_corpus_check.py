@@ -89,12 +89,16 @@ LONG = "Teams " + "compare digests " * 22
 
 
 def check(
-    tmp_path: Path, text: str, allowed: tuple[Allowed, ...] = (), snapshots: bool = True
+    tmp_path: Path,
+    text: str,
+    allowed: tuple[Allowed, ...] = (),
+    snapshots: bool = True,
+    guide: str = GUIDE,
 ) -> Report:
-    """The report on a corpus file that digests GUIDE."""
+    """The report on a corpus file that digests a guide."""
     source = tmp_path / "snapshots" / "guide"
     source.mkdir(parents=True)
-    (source / "guide.md").write_text(GUIDE, encoding="utf-8")
+    (source / "guide.md").write_text(guide, encoding="utf-8")
     path = tmp_path / "guide.md"
     path.write_text(FRONT + text, encoding="utf-8")
     document = parse_document(path, load_taxonomy(SMALL / "taxonomy.yaml"))
@@ -430,8 +434,17 @@ def test_locator_of_a_law(locator: str, found: bool) -> None:
     assert locator_found(locator, ACT) is found
 
 
-def test_paragraph_of_another_article_is_not_this_ones() -> None:
-    assert not locator_found("Art. 26(6)", ACT)
+@pytest.mark.parametrize(("paragraph", "found"), [(5, True), (6, False)])
+def test_paragraph_must_be_in_the_article_that_is_cited(
+    tmp_path: Path, paragraph: int, found: bool
+) -> None:
+    text = FACTS.replace("## Plain facts |", f"## Art. 26({paragraph}) |")
+    text = text.replace("guide.md § Plain facts", "guide.md § Article 26")
+    text = text.replace(FACT, "A deployer watches what the system does.")
+    report = check(tmp_path, text, guide=ACT)
+    assert [f"locator 'Art. 26({paragraph})' is not" in entry for entry in report.failures] == (
+        [] if found else [True]
+    )
 
 
 def test_locator_of_an_incident() -> None:

@@ -115,8 +115,11 @@ def abstained(**changes: Any) -> Answer:
     return replace(
         answered(citations=()),
         outcome="abstained",
-        reason="Not covered: the sources hold nothing that answers this question.",
-        **{"nearest": topics, **changes},
+        **{
+            "reason": "Not covered: the sources hold nothing that answers this question.",
+            "nearest": topics,
+            **changes,
+        },
     )
 
 

@@ -35,7 +35,7 @@ _BATCH = 500
 _HNSW = {
     "space": "cosine",
     "ef_construction": 200,
-    "ef_search": 120,
+    "ef_search": 80,
     "max_neighbors": 24,
     "sync_threshold": 1,
     "batch_size": 1,

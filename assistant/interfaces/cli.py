@@ -76,7 +76,7 @@ def main() -> None:
         closed = isinstance(error, BrokenPipeError)
         status, message = 1, "" if closed else f"The output cannot be written: {error.strerror}."
     if message:
-        print(message, file=sys.stderr)
+        print(render.printable(message), file=sys.stderr)
     sys.exit(status)
 
 

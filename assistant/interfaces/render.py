@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console, Group, RenderableType
-from rich.text import Text
+from rich.text import Text as RichText
 
 from assistant.api import SourceSummary
 from assistant.documents import Link
 from assistant.retrieval import Hit
 from assistant.types import Answer, Citation, Document, Provision, Statement
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: control and invisible characters."""
+    return "".join(
+        character
+        for character in text
+        if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co"}
+    )
+
+
+class Text(RichText):
+    """Text for a terminal, printable whatever it was made from."""
+
+    def __init__(self, text: str = "", style: str = "") -> None:
+        super().__init__(printable(text), style)
+
+    def append(self, text: RichText | str, style: object = None) -> Text:
+        """Add text; see printable."""
+        super().append(printable(str(text)), style)  # type: ignore[arg-type]
+        return self
+
 
 _HEADINGS = {
     "action": "Do",
