@@ -223,7 +223,7 @@ def main() -> int:
     command.set_defaults(run=make_report)
     command = commands.add_parser("keep")
     command.add_argument("result", type=Path, help="result.json of a run")
-    command.add_argument("name", help="held_out or fresh")
+    command.add_argument("name", help="the name to keep them under")
     command.add_argument("title", help="what the table is headed with")
     command.set_defaults(run=keep)
     command = commands.add_parser("readme")
