@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 from assistant.documents import Corpus, Mention
 from assistant.generation import Draft, Span, extract, roles_in_order
 from assistant.index import Index
 from assistant.questions import Question, read_question
 from assistant.retrieval import Filters, Retrieved, Retriever, covered
-from assistant.types import Answer, Citation, Statement, Topic
+from assistant.types import Answer, Citation, Provision, Statement, Topic
 
 _NEAREST = 4
 ReadText = Callable[[str], tuple[str, str]]
@@ -95,19 +96,30 @@ def _unknown(mention: Mention, corpus: Corpus) -> str:
 
 
 def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
-    """Covered topics near the question, from different sources where there are several."""
+    """Covered topics near the question, from different sources where there are several.
+
+    Near an identifier that names nothing are those of its source that are written most like it.
+    """
+    if found.unknown and found.unknown[0].family.source in index.corpus.by_source:
+        mention = found.unknown[0]
+        document = index.corpus.by_source[mention.family.source]
+        by_locator = {provision.locator: provision for provision in document.provisions}
+        alike = get_close_matches(mention.locator, by_locator, _NEAREST)
+        return tuple(_topic(by_locator[locator]) for locator in alike)
     topics: list[Topic] = []
     hits = [hit for hit in found.hits if hit.document.source.binding != "evidence"] or found.hits
     for most in (1, _NEAREST):
         for hit in hits[:20]:
             provision = hit.provision
             same = sum(topic.source_id == provision.source_id for topic in topics)
-            topic = Topic(
-                provision.asks[0], provision.source_id, provision.locator, provision.title
-            )
+            topic = _topic(provision)
             if len(topics) < _NEAREST and same < most and topic not in topics:
                 topics.append(topic)
     return tuple(topics)
+
+
+def _topic(provision: Provision) -> Topic:
+    return Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
 
 
 def _own(corpus: Corpus) -> ReadText:
@@ -194,8 +206,3 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = round((now - self._last) * 1000, 3)
         self._last = now
-
-
-def citations_by_number(answered: Answer) -> Mapping[int, Citation]:
-    """The answer's citations by their numbers."""
-    return {citation.number: citation for citation in answered.citations}

@@ -27,7 +27,7 @@ CORROBORATING = 25
 """How many of the best hits are looked through for further sources of a statement."""
 # Shares of the best score below which a provision is too far from the question for each part, chosen
 # on development questions: lower ones add citations that do not help faster than ones that do.
-_NEAR = {"action": 0.8, "requirement": 0.77, "evidence": 0.75}
+_NEAR = {"action": 0.8, "requirement": 0.77, "evidence": 0.6}
 _SAME = 0.78
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.6
