@@ -20,6 +20,7 @@ lint: $(VENV)/installed
 evals: $(VENV)/installed
 	$(BIN)/python -m evals run evals/questions/held_out.jsonl --out evals/runs/held_out
 	$(BIN)/python -m evals report evals/runs/held_out/result.json >/dev/null
+	$(BIN)/python -m evals run evals/questions/fresh.jsonl --out evals/runs/fresh
 
 bench: $(VENV)/installed
 	$(BIN)/python -m evals.bench

@@ -36,7 +36,7 @@ def blocks() -> dict[str, str]:
         "answer": _asked(QUESTION),
         "abstention": _asked(UNCOVERED),
         "counts": counts,
-        "figures": _figures("held_out"),
+        "figures": _figures("held_out", "fresh"),
         "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
         "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
     }
