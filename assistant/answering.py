@@ -15,6 +15,13 @@ from assistant.retrieval import Filters, Retrieved, Retriever, covered
 from assistant.types import Answer, Citation, Provision, Statement, Topic
 
 _NEAREST = 4
+_UNKNOWABLE = {
+    "price": "no source gives prices",
+    "future": "no source can know what will happen",
+    "outcome": "no source can know how your own system will do",
+    "ranking": "no source says which is best",
+    "inside": "no source knows what is the case in your organisation",
+}
 ReadText = Callable[[str], tuple[str, str]]
 """Source id -> the document's text now, and its sha256."""
 
@@ -76,10 +83,14 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return None
     if question.elsewhere and not _names_digested_law(question):
         return f"Not covered: no source digests {' or '.join(question.elsewhere)}."
+    if "outcome" in question.wishes:
+        return f"Not covered: {_UNKNOWABLE['outcome']}."
     if not found.hits:
         return "Not covered: no source passes the filters. Leave one out, or choose other values."
     if covered(found.confidence, retriever.ranking) >= retriever.ranking.threshold:
         return None
+    for wish in question.wishes:
+        return f"Not covered: {_UNKNOWABLE[wish]}."
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."

@@ -226,7 +226,13 @@ WISHES: Mapping[str, re.Pattern[str]] = {
     ),
     "future": re.compile(
         r"^(?:and )?(?:will|when will|when is|when does|who will)\b|\bnext (?:year|month|quarter)\b"
-        r"|\b(?:release date|roadmap|upcoming|going to be released)\b",
+        r"|\b(?:release date|roadmap|upcoming|going to be released)\b"
+        r"|^(?:what|which|how)\b[^.?]*\bwill (?:my|our|we)\b",
+        re.I,
+    ),
+    "outcome": re.compile(
+        r"^(?:what|which|how)\b[^.?]*\b(?:accura\w+|precision|recall|f1|score|rates?|latency|fast|well|good)\b"
+        r"[^.?]*\bwill (?:my|our|we)\b",
         re.I,
     ),
     "ranking": re.compile(
@@ -240,7 +246,8 @@ WISHES: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
 }
-"""Questions for prices, the future, the best of something, or facts of one's own organisation."""
+"""Questions for prices, the future, how one's own system will do, the best of something, or facts of
+one's own organisation."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 

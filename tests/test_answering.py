@@ -106,6 +106,13 @@ def test_an_identifier_outside_the_corpus_is_said_to_be_outside(retriever: Retri
     assert "Art. 9 is not in the corpus" in found.reason
 
 
+def test_how_ones_own_system_will_do_is_not_covered(retriever: Retriever) -> None:
+    found = ask(retriever, "What accuracy will our checkpoint get on our data?")
+    assert found.outcome == "abstained"
+    assert "how your own system will do" in found.reason
+    assert found.nearest
+
+
 def test_the_crosswalk_stands_in_the_answer_to_an_identifier(retriever: Retriever) -> None:
     found = ask(retriever, "EX01")
     assert "example-act" in {citation.source_id for citation in found.citations}
