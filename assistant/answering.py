@@ -26,12 +26,10 @@ ReadText = Callable[[str], tuple[str, str]]
 """Source id -> the document's text now, and its sha256."""
 
 
-def answer(
-    text: str, retriever: Retriever, filters: Filters, read_text: ReadText | None = None
-) -> Answer:
+def answer(text: str, retriever: Retriever, filters: Filters, read_text: ReadText) -> Answer:
     """Answer a question from the sources, or abstain.
 
-    ``read_text`` gives the text that quotes are compared with; the index's own corpus by default.
+    ``read_text`` gives the text that quotes are compared with: the file's, as it is now.
     Raises QuestionError for a question that cannot be taken.
     """
     clock = _Clock()
@@ -48,9 +46,7 @@ def answer(
     if reason is None:
         drafts = roles_in_order(extract(question, found, index))
         lead = drafts[0].spans[0].provision.phases[:1]
-        statements, citations, withheld = _bind(
-            drafts, index.corpus, read_text or _own(index.corpus)
-        )
+        statements, citations, withheld = _bind(drafts, index.corpus, read_text)
         if not statements:
             reason = (
                 "Not covered: what was found could not be confirmed in its source, and is withheld."
@@ -89,8 +85,8 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return "Not covered: no source passes the filters. Leave one out, or choose other values."
     if covered(found.confidence, retriever.ranking) >= retriever.ranking.threshold:
         return None
-    for wish in question.wishes:
-        return f"Not covered: {_UNKNOWABLE[wish]}."
+    if question.wishes:
+        return f"Not covered: {_UNKNOWABLE[question.wishes[0]]}."
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."
@@ -131,14 +127,6 @@ def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
 
 def _topic(provision: Provision) -> Topic:
     return Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
-
-
-def _own(corpus: Corpus) -> ReadText:
-    def read(source_id: str) -> tuple[str, str]:
-        document = corpus.by_source[source_id]
-        return document.text, document.sha256
-
-    return read
 
 
 def _bind(

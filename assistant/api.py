@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from assistant.answering import answer
-from assistant.documents import Corpus, Link, find_mentions, load_corpus
+from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
@@ -59,6 +59,7 @@ class Assistant:
     ) -> None:
         self.settings, self.corpus, self.index = settings, corpus, index
         self._retriever = retriever
+        self._read_text = Rereader(corpus.folder)
 
     @classmethod
     def open(
@@ -106,7 +107,7 @@ class Assistant:
         for a question that is empty or longer than 2,000 characters.
         """
         filters = self._filters(phase, kind, jurisdiction, source)
-        return answer(question, self._retriever, filters)
+        return answer(question, self._retriever, filters, self._read_text)
 
     def search(
         self,

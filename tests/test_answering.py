@@ -9,7 +9,7 @@ import pytest
 
 from assistant import Answer, Settings
 from assistant.answering import answer
-from assistant.documents import Corpus, load_corpus
+from assistant.documents import Corpus, Rereader, load_corpus
 from assistant.index import build_index, open_index
 from assistant.retrieval import Filters, Retriever, load_ranking
 from tests.conftest import ROOT, HashEmbedder
@@ -27,7 +27,7 @@ def retriever(small_corpus: Corpus, small_settings: Settings) -> Iterator[Retrie
 
 
 def ask(retriever: Retriever, question: str, filters: Filters = Filters()) -> Answer:  # noqa: B008
-    return answer(question, retriever, filters)
+    return answer(question, retriever, filters, Rereader(retriever.index.corpus.folder))
 
 
 def test_the_first_statement_answers_and_every_statement_is_a_quote(retriever: Retriever) -> None:
@@ -158,6 +158,25 @@ def test_a_statement_whose_source_changed_is_withheld(retriever: Retriever) -> N
     assert found.withheld == 1
     assert len(found.statements) == len(whole.statements) - 1
     assert "should not unpickle" not in " ".join(entry.text for entry in found.statements)
+
+
+def test_a_file_that_changes_while_it_is_open_bears_nothing_any_more(
+    retriever: Retriever, small_folder: Path
+) -> None:
+    read_text = Rereader(small_folder)
+    whole = answer(PICKLE, retriever, Filters(), read_text)
+    cited = {citation.source_id for citation in whole.citations}
+    assert "example-guideline" in cited
+    path = small_folder / "sources" / "example-guideline.md"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("should not unpickle", "should now unpickle"), "utf-8")
+    found = answer(PICKLE, retriever, Filters(), read_text)
+    assert found.withheld > 0
+    assert "example-guideline" not in {citation.source_id for citation in found.citations}
+    path.unlink()
+    assert answer(PICKLE, retriever, Filters(), read_text) == found
+    path.write_text(text, "utf-8")
+    assert answer(PICKLE, retriever, Filters(), read_text) == whole
 
 
 def test_a_document_with_another_digest_bears_nothing(retriever: Retriever) -> None:

@@ -24,7 +24,7 @@ from assistant import (
     Topic,
 )
 from assistant.answering import answer
-from assistant.documents import Corpus, Link
+from assistant.documents import Corpus, Link, Rereader
 from assistant.index import build_index, open_index
 from assistant.interfaces import render
 from assistant.interfaces.heatmap import coverage_svg
@@ -170,7 +170,7 @@ def test_an_answer_is_shown_in_parts_with_its_citation_numbers(shown: Shown) -> 
 def test_every_number_of_a_real_answer_is_said_and_listed(
     retriever: Retriever, shown: Shown
 ) -> None:
-    found = answer(PICKLE, retriever, Filters())
+    found = answer(PICKLE, retriever, Filters(), Rereader(retriever.index.corpus.folder))
     assert found.citations
     said, _, listed = shown(render.answer(found)).partition("\nSources\n")
     numbers = {citation.number for citation in found.citations}
@@ -336,7 +336,7 @@ def test_a_terminal_gets_styles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_control_characters_of_a_question_are_not_shown(
     retriever: Retriever, shown: Shown, question: str
 ) -> None:
-    found = answer(question, retriever, Filters())
+    found = answer(question, retriever, Filters(), Rereader(retriever.index.corpus.folder))
     assert controls(shown(render.answer(found))) == set()
     assert controls(found.question) == set()
 

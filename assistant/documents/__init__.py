@@ -4,12 +4,14 @@ from assistant.documents.corpus import Corpus, load_corpus, parse_document
 from assistant.documents.crosswalk import Link
 from assistant.documents.elsewhere import named_elsewhere
 from assistant.documents.identifiers import Family, Mention, find_mentions
+from assistant.documents.reread import Rereader
 
 __all__ = [
     "Corpus",
     "Family",
     "Link",
     "Mention",
+    "Rereader",
     "find_mentions",
     "load_corpus",
     "named_elsewhere",

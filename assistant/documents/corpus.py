@@ -38,6 +38,7 @@ _LABELS: dict[str, SegmentKind] = {"Why:": "why", "Note:": "note"}
 class Corpus:
     """Everything the assistant knows, as parsed; the order of provisions is that of the files."""
 
+    folder: Path
     documents: tuple[Document, ...]
     taxonomy: Taxonomy
     identifiers: tuple[Family, ...]
@@ -100,6 +101,7 @@ def load_corpus(folder: Path) -> Corpus:
         digest.update(f"{document.source.id}:{document.sha256}\n".encode())
     known = {provision.id for document in documents for provision in document.provisions}
     return Corpus(
+        folder=folder,
         documents=documents,
         taxonomy=taxonomy,
         identifiers=load_families(folder / "identifiers.yaml"),
