@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from assistant.answering import answer
+from assistant.checklists import PER_CONCERN, checklist
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
@@ -16,7 +17,7 @@ from assistant.questions import read_question
 from assistant.recipe import read_recipe
 from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
 from assistant.settings import Settings, load_settings
-from assistant.types import Answer, Document, Provision
+from assistant.types import Answer, Checklist, Document, Provision, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,48 @@ class Assistant:
         """
         filters = self._filters(phase, kind, jurisdiction, source)
         return answer(question, self._retriever, filters, self._read_text)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        phase: str | Sequence[str] | None = None,
+        kind: str | Sequence[str] | None = None,
+        jurisdiction: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | None = None,
+    ) -> Iterator[Said | Answer]:
+        """Answer piece by piece: each statement with its new citations, at last the whole answer.
+
+        What was yielded has been verified. Raises as ``ask`` does, before the first piece.
+        """
+        answered = self.ask(
+            question, phase=phase, kind=kind, jurisdiction=jurisdiction, source=source
+        )
+        return _pieces(answered)
+
+    def checklist(
+        self,
+        phase: str,
+        concerns: str | Sequence[str] | None = None,
+        *,
+        per_concern: int = PER_CONCERN,
+        kind: str | Sequence[str] | None = None,
+        jurisdiction: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | None = None,
+    ) -> Checklist:
+        """What to do in a phase, by concern, each item cited; those most sources agree on first.
+
+        per_concern: how many actions at most for a concern, and half as many requirements of law.
+        Raises QuestionError for an unknown value, and for per_concern below 1.
+        """
+        if per_concern < 1:
+            raise QuestionError(f"per_concern must be at least 1, not {per_concern}.")
+        phases = list(self.corpus.taxonomy.phases)
+        if phase not in phases:
+            raise QuestionError(f"Unknown phase '{str(phase)[:80]}'. Known: {', '.join(phases)}.")
+        wanted = _known("concern", concerns, list(self.corpus.taxonomy.concerns))
+        filters = self._filters(None, kind, jurisdiction, source)
+        return checklist(phase, wanted, filters, per_concern, self._retriever, self._read_text)
 
     def search(
         self,
@@ -240,6 +283,14 @@ class Assistant:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _pieces(answered: Answer) -> Iterator[Said | Answer]:
+    by_number = {citation.number: citation for citation in answered.citations}
+    for statement in answered.statements:
+        new = [by_number.pop(number) for number in statement.citations if number in by_number]
+        yield Said(statement, tuple(new))
+    yield answered
 
 
 def _known(name: str, given: str | Sequence[str] | None, allowed: list[str]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ CORROBORATING = 25
 # Shares of the best score below which a provision is too far from the question for each part, chosen
 # on development questions: lower ones add citations that do not help faster than ones that do.
 _NEAR = {"action": 0.8, "requirement": 0.77, "evidence": 0.6}
-_SAME = 0.78
+SAME = 0.78
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.6
 """The same where the crosswalk says that the provisions are an exact or close match."""
@@ -99,6 +99,15 @@ class Draft:
 
     role: Role
     spans: list[Span]
+
+
+def spans_of(provision: Provision, index: Index) -> list[Span]:
+    """The sentences of a provision, in its order."""
+    rows = index.rows_of[index.number[provision.id]]["segment"]
+    return [
+        Span(provision, segment, index.vectors[row])
+        for segment, row in zip(provision.segments, rows, strict=True)
+    ]
 
 
 def extract(question: Question, found: Retrieved, index: Index) -> list[Draft]:
@@ -232,7 +241,7 @@ class _Extractor:
             if len(draft.spans) >= MAX_CITATIONS or cosine < _SAME_LINKED:
                 return
             sources = {entry.provision.source_id for entry in draft.spans}
-            wanted = _SAME_LINKED if span.provision.id in linked else _SAME
+            wanted = _SAME_LINKED if span.provision.id in linked else SAME
             if (
                 cosine >= wanted
                 and span.provision.source_id not in sources
@@ -267,7 +276,7 @@ class _Extractor:
         if self._said(span):
             return False
         for draft in self.drafted:
-            if _cosine(draft.spans[0], span) >= _SAME:
+            if _cosine(draft.spans[0], span) >= SAME:
                 sources = {entry.provision.source_id for entry in draft.spans}
                 bindings = {self._binding(entry.provision) for entry in (draft.spans[0], span)}
                 new = span.provision.source_id not in sources and len(bindings) == 1
@@ -285,11 +294,7 @@ class _Extractor:
         )
 
     def _spans(self, provision: Provision) -> list[Span]:
-        rows = self.index.rows_of[self.index.number[provision.id]]["segment"]
-        return [
-            Span(provision, segment, self.index.vectors[row])
-            for segment, row in zip(provision.segments, rows, strict=True)
-        ]
+        return spans_of(provision, self.index)
 
     def _cosine(self, span: Span) -> float:
         return float(np.dot(span.vector, self.found.vector))

@@ -161,3 +161,47 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A statement of an answer under way, with the citations that it is the first to use."""
+
+    statement: Statement
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistItem:
+    """One thing to do in a phase, for one concern; ``citations`` are numbers, never empty.
+
+    role: "requirement" where the first citation is binding law, else "action".
+    """
+
+    text: str
+    concern: str
+    role: Role
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """What to do in a lifecycle phase, by concern in the order of the taxonomy.
+
+    before, after: the phases that come before and after this one, in their order.
+    left_out: how many further actions the sources hold for the phase and concerns.
+    withheld: items left out because their quote was not found in its document.
+    """
+
+    phase: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    items: tuple[ChecklistItem, ...]
+    citations: tuple[Citation, ...]
+    left_out: int
+    withheld: int
+    corpus_version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The checklist as dictionaries and sequences that json can write."""
+        return asdict(self)

@@ -228,6 +228,18 @@ def test_search_json(env: dict[str, str]) -> None:
     assert len(plain) == 3 and "example-act Art. 2" in plain[0]
 
 
+def test_checklist(env: dict[str, str]) -> None:
+    done = run(env, "checklist", "model-selection")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Checklist: model-selection\n\n")
+    assert "before: preparation · after: adaptation, integration, " in done.stdout
+    found = json.loads(run(env, "checklist", "model-selection", "--json").stdout)
+    assert found["items"] and all(item["text"] in done.stdout for item in found["items"])
+    assert f"[{found['citations'][-1]['number']}] " in done.stdout
+    none = run(env, "checklist", "model-selection", "--kind", "study")
+    assert "The sources hold nothing for this choice." in none.stdout
+
+
 def test_show(env: dict[str, str]) -> None:
     done = run(env, "show", "EX01")
     assert (done.returncode, done.stderr) == (0, "")

@@ -20,6 +20,7 @@ import typer
 
 from assistant import __version__
 from assistant.api import Assistant
+from assistant.checklists import PER_CONCERN
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import render
@@ -138,6 +139,28 @@ def search(
             for hit in hits
         ]
         _show(as_json, rows, lambda: render.hits(hits))
+
+
+@app.command()
+def checklist(
+    phase: Annotated[str, typer.Argument(help="Lifecycle phase, such as model-selection.")],
+    concern: Annotated[
+        list[str] | None, typer.Option("--concern", help="This concern only; may be repeated.")
+    ] = None,
+    per_concern: Annotated[
+        int, typer.Option("--per-concern", help="How many actions at most for a concern.")
+    ] = PER_CONCERN,
+    kind: Kind = None,
+    jurisdiction: Jurisdiction = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what to do in a phase, by concern, each item with its source."""
+    with _opened() as assistant:
+        found = assistant.checklist(
+            phase, concern, per_concern=per_concern, kind=kind, jurisdiction=jurisdiction
+        )
+        titles = {term.id: term.title for term in assistant.corpus.taxonomy.concerns.values()}
+        _show(as_json, found.to_dict(), lambda: render.checklist(found, titles))
 
 
 @app.command()

@@ -12,7 +12,7 @@ from rich.text import Text as RichText
 from assistant.api import SourceSummary
 from assistant.documents import Link
 from assistant.retrieval import Hit
-from assistant.types import Answer, Citation, Document, Provision, Statement
+from assistant.types import Answer, Checklist, Citation, Document, Provision, Statement
 
 
 def printable(text: str) -> str:
@@ -124,6 +124,27 @@ def _abstention(answered: Answer) -> RenderableType:
             for topic in answered.nearest
         ]
     parts += [Text(), Text(f"corpus {answered.corpus_version}", "dim")]
+    return Group(*parts)
+
+
+def checklist(found: Checklist, titles: Mapping[str, str]) -> RenderableType:
+    """The checklist by concern, its sources, and what comes before and after."""
+    parts: list[RenderableType] = [Text(f"Checklist: {found.phase}", "bold")]
+    concern = ""
+    for item in found.items:
+        if item.concern != concern:
+            concern = item.concern
+            parts += [Text(), Text(titles[concern], "bold cyan")]
+        mark = "  § " if item.role == "requirement" else "  ☐ "
+        parts.append(_said(Statement(item.text, item.role, item.citations), "", mark))
+    if not found.items:
+        parts += [Text(), Text("The sources hold nothing for this choice. Widen it.", "yellow")]
+    parts += [Text(), Text("Sources", "bold cyan")]
+    parts += [_reference(citations) for citations in _by_provision(found.citations)]
+    ends = f"{found.left_out} further actions · corpus {found.corpus_version}"
+    before = ", ".join(found.before) or "nothing"
+    after = ", ".join(found.after) or "nothing"
+    parts += [Text(), Text(f"§ law · before: {before} · after: {after} · {ends}", "dim")]
     return Group(*parts)
 
 
