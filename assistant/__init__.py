@@ -8,8 +8,11 @@
 Importing this package loads no torch and no chromadb, and opens no socket.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from assistant.api import Assistant, Confidence, SourceSummary
 from assistant.errors import (
+    AssistantClosed,
     AssistantError,
     CorpusError,
     IndexBusy,
@@ -38,12 +41,17 @@ from assistant.types import (
     Topic,
 )
 
+if TYPE_CHECKING:
+    from assistant.aio import AsyncAssistant
+
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
     "Assistant",
+    "AssistantClosed",
     "AssistantError",
+    "AsyncAssistant",
     "Checklist",
     "ChecklistItem",
     "Citation",
@@ -70,3 +78,12 @@ __all__ = [
     "Topic",
     "load_settings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncAssistant, imported when it is first named: asyncio would cost every import a tenth."""
+    if name == "AsyncAssistant":
+        from assistant.aio import AsyncAssistant
+
+        return AsyncAssistant
+    raise AttributeError(f"module 'assistant' has no attribute {name!r}")

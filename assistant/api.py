@@ -11,7 +11,7 @@ from assistant.answering import answer
 from assistant.checklists import PER_CONCERN, checklist
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
-from assistant.errors import IndexFailure, QuestionError
+from assistant.errors import AssistantClosed, IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.questions import read_question
 from assistant.recipe import read_recipe
@@ -59,7 +59,7 @@ class Assistant:
         self, settings: Settings, corpus: Corpus, index: Index, retriever: Retriever
     ) -> None:
         self.settings, self.corpus, self.index = settings, corpus, index
-        self._retriever = retriever
+        self._reader: Retriever | None = retriever
         self._read_text = Rereader(corpus.folder)
 
     @classmethod
@@ -269,8 +269,19 @@ class Assistant:
             sources=_known("source", source, list(self.corpus.by_source)),
         )
 
+    @property
+    def _retriever(self) -> Retriever:
+        if self._reader is None:
+            raise AssistantClosed
+        return self._reader
+
     def close(self) -> None:
-        """Release files and threads; closing twice does nothing more."""
+        """Release files and threads; closing twice does nothing more.
+
+        What reads the index raises AssistantClosed from then on: ask, stream, checklist, search and
+        confidence. The others read the corpus, which stays in memory.
+        """
+        self._reader = None
         self.index.close()
 
     def __enter__(self) -> Assistant:

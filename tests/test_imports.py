@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "assistant"
 ORDER = [
     {"errors", "types", "paths"},
-    {"files", "recipe", "settings"},
+    {"files", "recipe", "schema", "settings"},
     {"taxonomy"},
     {"documents"},
     {"chunking"},
@@ -27,6 +27,7 @@ ORDER = [
     {"citing"},
     {"answering", "checklists"},
     {"api"},
+    {"aio"},
     {"interfaces"},
 ]
 """From the first to the last; a module imports from before its own set, or within its folder."""
@@ -34,7 +35,7 @@ HOMES = {
     "chromadb": {"index/store.py"},
     "filelock": {"index/build.py"},
     "gradio": {"interfaces/web.py"},
-    "langchain": {"generation.py", "prompts.py"},
+    "langchain": {"generation.py", "interfaces/langchain.py", "prompts.py"},
     "mcp": {"interfaces/mcp.py"},
     "onnxruntime": {"embedding.py"},
     "pypdf": {"documents/pdf.py"},
@@ -188,7 +189,9 @@ def test_public_names() -> None:
     assert assistant.__all__ == [
         "Answer",
         "Assistant",
+        "AssistantClosed",
         "AssistantError",
+        "AsyncAssistant",
         "Checklist",
         "ChecklistItem",
         "Citation",
