@@ -26,6 +26,7 @@ from assistant.errors import (
     SettingsError,
 )
 from assistant.retrieval import Hit
+from assistant.schema import json_schema
 from assistant.settings import Settings, load_settings
 from assistant.types import (
     Answer,
@@ -76,6 +77,7 @@ __all__ = [
     "SourceSummary",
     "Statement",
     "Topic",
+    "json_schema",
     "load_settings",
 ]
 

@@ -6,7 +6,7 @@
     compare   compare two runs; fails on a regression beyond the tolerance
     report    the figures of a run as Markdown and as one HTML page
     keep      keep the figures of a run for the README
-    readme    rewrite the generated parts of README.md
+    readme    rewrite what is generated of README.md and docs
     fit       fit ranking and abstention on development questions
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.

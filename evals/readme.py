@@ -1,4 +1,4 @@
-"""The parts of README.md that are generated, so that they stay true: ``python -m evals readme``."""
+"""What is generated of README.md and docs, so that it stays true: ``python -m evals readme``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from assistant import Assistant
+from assistant.schema import published
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +77,7 @@ def render(text: str, parts: dict[str, str]) -> str:
 
 
 def update() -> None:
-    """Rewrite README.md and docs/coverage.svg."""
+    """Rewrite README.md, docs/coverage.svg and the current schemas in docs/schema."""
     path = ROOT / "README.md"
     path.write_text(render(path.read_text("utf-8"), blocks()), encoding="utf-8")
     command = [
@@ -87,4 +88,6 @@ def update() -> None:
         "--svg",
         "docs/coverage.svg",
     ]
+    for name, schema in published().items():
+        (ROOT / "docs" / "schema" / name).write_text(schema, encoding="utf-8")
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)

@@ -216,6 +216,7 @@ def test_public_names() -> None:
         "SourceSummary",
         "Statement",
         "Topic",
+        "json_schema",
         "load_settings",
     ]
     assert all(hasattr(assistant, public) for public in assistant.__all__)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import render
 from assistant.interfaces.heatmap import coverage_svg
+from assistant.schema import json_schema
 from assistant.settings import load_settings
 
 app = typer.Typer(
@@ -223,6 +224,14 @@ def coverage(
         if svg is not None:
             svg.write_text(coverage_svg(matrix, titles), encoding="utf-8")
         _show(as_json, matrix, lambda: render.coverage(matrix, titles))
+
+
+@app.command()
+def schema(
+    name: Annotated[Literal["answer", "checklist"], typer.Argument(help="What it describes.")],
+) -> None:
+    """Print the JSON Schema of what `ask --json` or `checklist --json` prints."""
+    _print_json(json_schema(name))
 
 
 @index_app.command("build")
