@@ -6,7 +6,6 @@ import asyncio
 import gc
 import inspect
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,56 +22,11 @@ from assistant import (
     Settings,
     load_settings,
 )
-from assistant.documents import load_corpus
-from assistant.embedding import Vectors
-from assistant.index import build_index, open_index
-from assistant.retrieval import Retriever, load_ranking
-from tests.conftest import SMALL, HashEmbedder
+from tests.conftest import SMALL, TIMEOUT_S, Gate, gated
 from tests.test_api import CHECKPOINT, EIGHT, plain, settles
 from tests.test_cli import with_model
 
 PICKLE = "Is it safe to load a pickle checkpoint?"
-TIMEOUT_S = 30
-
-
-class Gate(HashEmbedder):
-    """An embedder at which questions wait until the gate is opened; counts who waits at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self.inside = self.most = 0
-        self._lock = threading.Lock()
-
-    def embed(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
-        with self._lock:
-            self.inside += 1
-            self.most = max(self.most, self.inside)
-        self.entered.release()
-        assert self.opened.wait(TIMEOUT_S), "nobody opened the gate"
-        with self._lock:
-            self.inside -= 1
-        return super().embed(texts, progress)
-
-    async def wait(self, times: int = 1) -> None:
-        """Until that many questions have come to the gate."""
-        for _ in range(times):
-            assert await asyncio.to_thread(self.entered.acquire, timeout=TIMEOUT_S)
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The small corpus, indexed with the hash embedder."""
-    found = Settings(corpus=SMALL, cache=tmp_path_factory.mktemp("cache"))
-    build_index(load_corpus(SMALL), found, embedder=HashEmbedder())
-    return found
-
-
-def gated(settings: Settings, gate: Gate) -> Assistant:
-    corpus = load_corpus(SMALL)
-    index = open_index(corpus, settings, HashEmbedder())
-    return Assistant(settings, corpus, index, Retriever(index, gate, load_ranking(settings.recipe)))
 
 
 def own_threads() -> list[threading.Thread]:
@@ -116,12 +70,12 @@ def test_every_call_gives_what_the_assistant_gives(assistant: Assistant) -> None
     asyncio.run(use())
 
 
-def test_errors_are_those_of_the_assistant(settings: Settings, tmp_path: Path) -> None:
+def test_errors_are_those_of_the_assistant(hashed: Settings, tmp_path: Path) -> None:
     async def use() -> None:
         with pytest.raises(IndexMissing):
             cache = with_model(tmp_path / "empty")
             await AsyncAssistant.open(load_settings(corpus=SMALL, cache=cache), build=False)
-        async with AsyncAssistant(gated(settings, Gate())) as opened:
+        async with AsyncAssistant(gated(hashed, Gate())) as opened:
             with pytest.raises(QuestionError, match="empty"):
                 await opened.ask("")
             with pytest.raises(QuestionError, match="Unknown phase 'moon'"):
@@ -130,11 +84,11 @@ def test_errors_are_those_of_the_assistant(settings: Settings, tmp_path: Path) -
     asyncio.run(use())
 
 
-def test_the_loop_runs_on_and_calls_beyond_the_bound_wait(settings: Settings) -> None:
+def test_the_loop_runs_on_and_calls_beyond_the_bound_wait(hashed: Settings) -> None:
     gate = Gate()
 
     async def use() -> list[Answer]:
-        async with AsyncAssistant(gated(settings, gate), workers=2) as opened:
+        async with AsyncAssistant(gated(hashed, gate), workers=2) as opened:
             tasks = [asyncio.create_task(opened.ask(f"{PICKLE} {n}")) for n in range(8)]
             await gate.wait(2)
             gate.opened.set()  # by the loop itself, which could not if a call blocked it
@@ -145,11 +99,11 @@ def test_the_loop_runs_on_and_calls_beyond_the_bound_wait(settings: Settings) ->
     assert [answer.question for answer in answers] == [f"{PICKLE} {n}" for n in range(8)]
 
 
-def test_a_cancelled_call_ends_at_once_and_leaves_the_rest_as_it_was(settings: Settings) -> None:
+def test_a_cancelled_call_ends_at_once_and_leaves_the_rest_as_it_was(hashed: Settings) -> None:
     gate = Gate()
 
     async def use() -> None:
-        async with AsyncAssistant(gated(settings, gate), workers=1) as opened:
+        async with AsyncAssistant(gated(hashed, gate), workers=1) as opened:
             running = asyncio.create_task(opened.ask(f"{PICKLE} running"))
             await gate.wait()
             queued = asyncio.create_task(opened.ask(f"{PICKLE} queued"))
@@ -168,12 +122,12 @@ def test_a_cancelled_call_ends_at_once_and_leaves_the_rest_as_it_was(settings: S
     assert {text.rpartition(" ")[2] for text in gate.embedded} == {"running", "checkpoint?"}
 
 
-def test_a_stream_that_is_left_early_leaves_nothing_behind(settings: Settings) -> None:
+def test_a_stream_that_is_left_early_leaves_nothing_behind(hashed: Settings) -> None:
     gate = Gate()
     gate.opened.set()
 
     async def use() -> None:
-        async with AsyncAssistant(gated(settings, gate)) as opened:
+        async with AsyncAssistant(gated(hashed, gate)) as opened:
             async for _ in opened.stream("EX01"):
                 break
             assert (await opened.ask("EX01")).outcome == "answered"
@@ -182,11 +136,11 @@ def test_a_stream_that_is_left_early_leaves_nothing_behind(settings: Settings) -
     assert settles(lambda: own_threads() == [])
 
 
-def test_closing_lets_calls_end_and_refuses_new_ones(settings: Settings) -> None:
+def test_closing_lets_calls_end_and_refuses_new_ones(hashed: Settings) -> None:
     gate = Gate()
 
     async def use() -> None:
-        opened = AsyncAssistant(gated(settings, gate))
+        opened = AsyncAssistant(gated(hashed, gate))
         asked = asyncio.create_task(opened.ask(PICKLE))
         await gate.wait()
         closing = asyncio.create_task(opened.aclose())
@@ -202,7 +156,7 @@ def test_closing_lets_calls_end_and_refuses_new_ones(settings: Settings) -> None
 
 
 def test_an_opening_that_is_cancelled_is_closed_again(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    hashed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     made: list[Assistant] = []
@@ -210,13 +164,13 @@ def test_an_opening_that_is_cancelled_is_closed_again(
     def slow(*_: object, **__: object) -> Assistant:
         begun.set()
         assert go_on.wait(TIMEOUT_S)
-        made.append(gated(settings, Gate()))
+        made.append(gated(hashed, Gate()))
         return made[0]
 
     monkeypatch.setattr(Assistant, "open", slow)
 
     async def use() -> None:
-        task = asyncio.create_task(AsyncAssistant.open(settings))
+        task = asyncio.create_task(AsyncAssistant.open(hashed))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -250,14 +204,14 @@ def test_opening_and_closing_twenty_times_leaves_no_handle_and_no_thread(tmp_pat
     assert settles(lambda: all(now <= then for now, then in zip(used(), before, strict=True)))
 
 
-def test_it_runs_in_a_loop_of_any_thread(settings: Settings) -> None:
+def test_it_runs_in_a_loop_of_any_thread(hashed: Settings) -> None:
     """As an editor has it: a loop of its own beside the main thread."""
     gate = Gate()
     gate.opened.set()
 
     async def use() -> str:
-        async with AsyncAssistant(gated(settings, gate)) as opened:
+        async with AsyncAssistant(gated(hashed, gate)) as opened:
             return (await opened.ask("EX01")).outcome
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda _: asyncio.run(use()), range(2))) == ["answered"] * 2
+        assert list(pool.map(lambda _: asyncio.run(use()), range(8))) == ["answered"] * 8

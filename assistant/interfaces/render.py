@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,15 @@ def console(stderr: bool = False) -> Console:
     return Console(
         file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
     )
+
+
+def plain(renderable: RenderableType) -> str:
+    """What a pipe would get: no colour, lines left whole."""
+    stream = io.StringIO()
+    Console(
+        file=stream, color_system=None, highlight=False, markup=False, emoji=False, soft_wrap=True
+    ).print(renderable)
+    return stream.getvalue().rstrip("\n")
 
 
 def answer(answered: Answer) -> RenderableType:
