@@ -6,7 +6,6 @@ is removed, renamed or given another type raises it. ``docs/schema/`` holds ever
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from assistant.types import Answer, Checklist
@@ -31,12 +30,4 @@ def json_schema(name: str) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:safety-guideline-assistant:{name}:{VERSIONS[name]}",
         **schema,
-    }
-
-
-def published() -> dict[str, str]:
-    """File names in ``docs/schema/`` and the text of each current schema."""
-    return {
-        f"{name}-{number}.json": json.dumps(json_schema(name), ensure_ascii=False, indent=2) + "\n"
-        for name, number in VERSIONS.items()
     }

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from assistant import Assistant
-from assistant.schema import published
+from assistant import Assistant, json_schema
+from assistant.schema import VERSIONS
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +76,14 @@ def render(text: str, parts: dict[str, str]) -> str:
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", fill, text, flags=re.DOTALL)
 
 
+def schemas() -> dict[str, str]:
+    """The names of the current files in docs/schema, and their text."""
+    return {
+        f"{name}-{number}.json": json.dumps(json_schema(name), ensure_ascii=False, indent=2) + "\n"
+        for name, number in VERSIONS.items()
+    }
+
+
 def update() -> None:
     """Rewrite README.md, docs/coverage.svg and the current schemas in docs/schema."""
     path = ROOT / "README.md"
@@ -88,6 +96,6 @@ def update() -> None:
         "--svg",
         "docs/coverage.svg",
     ]
-    for name, schema in published().items():
+    for name, schema in schemas().items():
         (ROOT / "docs" / "schema" / name).write_text(schema, encoding="utf-8")
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)

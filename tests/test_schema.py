@@ -12,7 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from assistant import Assistant, json_schema
-from assistant.schema import VERSIONS, published
+from assistant.schema import VERSIONS
+from evals.readme import schemas
 from tests.conftest import ROOT
 from tests.test_api import TWENTY
 
@@ -57,10 +58,10 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value.to_dict()))
 
 
-@pytest.mark.parametrize("name", published())
+@pytest.mark.parametrize("name", schemas())
 def test_the_file_is_what_the_code_says(name: str) -> None:
     """If this fails: python -m evals readme"""
-    assert (FOLDER / name).read_text("utf-8") == published()[name]
+    assert (FOLDER / name).read_text("utf-8") == schemas()[name]
 
 
 @pytest.mark.parametrize("name", VERSIONS)
