@@ -11,6 +11,7 @@ Importing this package loads no torch and no chromadb, and opens no socket.
 from typing import TYPE_CHECKING, Any
 
 from assistant.api import Assistant, Confidence, SourceSummary
+from assistant.documents import Link
 from assistant.errors import (
     AssistantClosed,
     AssistantError,
@@ -66,6 +67,7 @@ __all__ = [
     "IndexMismatch",
     "IndexMissing",
     "IndexUnwritable",
+    "Link",
     "ModelError",
     "Provision",
     "QuestionError",

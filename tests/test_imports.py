@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import graphlib
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,6 +207,7 @@ def test_public_names() -> None:
         "IndexMismatch",
         "IndexMissing",
         "IndexUnwritable",
+        "Link",
         "ModelError",
         "Provision",
         "QuestionError",
@@ -220,3 +223,30 @@ def test_public_names() -> None:
         "load_settings",
     ]
     assert all(hasattr(assistant, public) for public in assistant.__all__)
+
+
+def own_classes(hint: object) -> Iterator[type]:
+    """The package's classes in a type hint."""
+    if isinstance(hint, type) and hint.__module__.startswith("assistant."):
+        yield hint
+    for part in typing.get_args(hint):
+        yield from own_classes(part)
+
+
+def test_whatever_public_names_take_give_and_hold_is_public_and_frozen() -> None:
+    public = [getattr(assistant, public) for public in assistant.__all__]
+    data = [kind for kind in public if dataclasses.is_dataclass(kind)]
+    assert len(data) > 10
+    for kind in data:
+        assert kind.__dataclass_params__.frozen, kind
+        assert hasattr(kind, "__slots__"), kind
+    doors = (assistant.Assistant, assistant.AsyncAssistant)
+    methods = [
+        value
+        for door in doors
+        for name, value in vars(door).items()
+        if callable(value) and not name.startswith("_")
+    ]
+    for thing in (*methods, assistant.Assistant.open, assistant.load_settings, *data):
+        for hint in typing.get_type_hints(thing).values():
+            assert set(own_classes(hint)) <= set(public), thing
