@@ -33,6 +33,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TOKEN_VARIABLE = "SAFETY_ASSISTANT_TOKEN"
 _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
+_POLICY = 1008
+"""The code of a WebSocket that is closed because it breaks a rule."""
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -120,7 +122,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
-        if refusal is not None:
+        if refusal is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _POLICY})
+        elif refusal is not None:
             await refusal(send)
         elif scope["type"] == "http":
             await self._limited(scope, receive, send)
@@ -133,8 +137,8 @@ class Guard:
         if is_loopback(self._access.host) and _name(host) not in _LOOPBACK_NAMES:
             # A page elsewhere whose name was made to point here, known as DNS rebinding.
             return _Refusal(421, "This server answers to localhost alone. Call it by that name.")
-        origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc != host:
+        origin = headers.get(b"origin", f"http://{host}".encode("latin-1")).decode("latin-1")
+        if origin not in (f"http://{host}", f"https://{host}"):
             return _Refusal(
                 403, "Pages of another origin may not call this server. Call it directly."
             )
@@ -153,7 +157,8 @@ class Guard:
                 "The token is missing or is another one. Send it as `Authorization: Bearer TOKEN`.",
                 (b"www-authenticate", b"Bearer"),
             )
-        if int(headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._limits.body_bytes:
             return self._too_large()
         return None
 

@@ -21,7 +21,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from assistant import __version__
@@ -71,6 +71,7 @@ class Readiness:
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body is not JSON in UTF-8."},
     401: {"description": "The token is missing or is another one."},
     403: {"description": "The call comes from a page of another origin."},
     413: {"description": "The body is too large."},
@@ -81,6 +82,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 for _problem in _PROBLEMS.values():
     _problem["model"] = Problem
+Whole = Annotated[
+    int,
+    BeforeValidator(lambda x: int(x) if isinstance(x, float) and x.is_integer() else x),
+]
+"""A whole number as JSON Schema has it: 5.0 is one."""
 _EVENTS = (
     "Server-sent events: `statement` for each statement with the citations that it is the first to use, "
     "then `answer` with the whole answer."
@@ -179,13 +185,13 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
 
     class SearchRequest(Filters):
         query: question_of
-        k: int = Field(10, ge=1, le=MOST_HITS, description="How many hits at most.")
+        k: Whole = Field(10, ge=1, le=MOST_HITS, description="How many hits at most.")
         phase: list[phase_of] = Field([], description="Phases that the ranking prefers.")
 
     class ChecklistRequest(Filters):
         phase: phase_of = Field(examples=[next(iter(taxonomy.phases))])
         concerns: list[concern_of] = Field([], description="These concerns only.")
-        per_concern: int = Field(
+        per_concern: Whole = Field(
             PER_CONCERN, ge=1, le=100, description="Actions at most for a concern."
         )
 

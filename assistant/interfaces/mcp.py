@@ -27,8 +27,17 @@ from mcp.server.mcpserver.exceptions import (
 )
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import CallToolResult, InputRequiredResult, Resource, TextContent, ToolAnnotations
-from pydantic import Field, ValidationError
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    Resource,
+    TextContent,
+    ToolAnnotations,
+)
+from pydantic import BeforeValidator, Field, RootModel, ValidationError
 
 from assistant import __version__
 from assistant.api import Assistant, SourceSummary
@@ -72,6 +81,7 @@ _INSTRUCTIONS = (
 _READ_ONLY = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
+_ONE_OR_SEVERAL = BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
 _Result = TypeVar("_Result")
 
 
@@ -176,6 +186,20 @@ class _Server(MCPServer):
             said = _complaint(cause) if isinstance(cause, ValidationError) else str(cause)
             raise ToolError(said) from cause
 
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,
+    ) -> GetPromptResult | InputRequiredResult:
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            said = f"There is no prompt '{name[:80]}'. Known: {', '.join(known)}."
+            raise MCPError(INVALID_PARAMS, said)
+        if set(arguments or ()) - {"system"}:
+            raise MCPError(INVALID_PARAMS, "A prompt takes the argument 'system' alone.")
+        return await super().get_prompt(name, arguments, context)
+
     async def list_resources(self) -> list[Resource]:
         assistant = await self._opening.ready(_say_nothing)
         own = await super().list_resources()
@@ -239,18 +263,22 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
     phase_of = Annotated[str, _one_of(taxonomy.phases), Field(description="A lifecycle phase.")]
     phases_of = Annotated[
         tuple[Annotated[str, _one_of(taxonomy.phases)], ...],
+        _ONE_OR_SEVERAL,
         Field(max_length=10, description="Lifecycle phases that the ranking prefers; none: any."),
     ]
     kinds_of = Annotated[
         tuple[Annotated[str, _one_of(taxonomy.kinds)], ...],
+        _ONE_OR_SEVERAL,
         Field(max_length=10, description="Kinds of sources that may be cited; none: all."),
     ]
     concerns_of = Annotated[
         tuple[Annotated[str, _one_of(taxonomy.concerns)], ...],
+        _ONE_OR_SEVERAL,
         Field(max_length=40, description="Concerns to list; none: all."),
     ]
     places_of = Annotated[
         tuple[Annotated[str, _one_of(jurisdictions)], ...],
+        _ONE_OR_SEVERAL,
         Field(max_length=10, description="Jurisdictions that may be cited; none: all."),
     ]
     text_of = Annotated[
@@ -259,7 +287,10 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
 
     def tool(title: str, description: str) -> Callable[[Any], Any]:
         return server.tool(
-            title=title, description=f"{description} {NOTICE}", annotations=_READ_ONLY
+            title=title,
+            description=f"{description} {NOTICE}",
+            annotations=_READ_ONLY,
+            structured_output=True,
         )
 
     @tool(
@@ -273,7 +304,7 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
         phase: phases_of = (),
         kind: kinds_of = (),
         jurisdiction: places_of = (),
-    ) -> Annotated[CallToolResult, Answer]:
+    ) -> Annotated[CallToolResult, RootModel[Answer]]:
         def task(assistant: Assistant) -> Answer:
             return assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
 
@@ -290,7 +321,7 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
         phase: phases_of = (),
         kind: kinds_of = (),
         jurisdiction: places_of = (),
-    ) -> Annotated[CallToolResult, SearchResult]:
+    ) -> Annotated[CallToolResult, RootModel[SearchResult]]:
         def task(assistant: Assistant) -> list[FoundProvision]:
             hits = assistant.search(query, k, phase=phase, kind=kind, jurisdiction=jurisdiction)
             return [found_provision(hit) for hit in hits]
@@ -313,7 +344,7 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
                 description="Such as LLM05, Art. 26(5), AML.T0051, or an id: SOURCE-ID#LOCATOR.",
             ),
         ],
-    ) -> Annotated[CallToolResult, Provisions]:
+    ) -> Annotated[CallToolResult, RootModel[Provisions]]:
         def task(assistant: Assistant) -> list[ShownProvision]:
             return [shown_provision(entry, assistant) for entry in assistant.provision(locator)]
 
@@ -335,7 +366,7 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
         ] = PER_CONCERN,
         kind: kinds_of = (),
         jurisdiction: places_of = (),
-    ) -> Annotated[CallToolResult, Checklist]:
+    ) -> Annotated[CallToolResult, RootModel[Checklist]]:
         def task(assistant: Assistant) -> Checklist:
             return assistant.checklist(
                 phase, concerns, per_concern=per_concern, kind=kind, jurisdiction=jurisdiction
@@ -347,7 +378,7 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
     async def list_sources(
         context: Context[Any, Any],
         kind: kinds_of = (),
-    ) -> Annotated[CallToolResult, Sources]:
+    ) -> Annotated[CallToolResult, RootModel[Sources]]:
         rows = await _work(opening, context, Assistant.sources)
         wanted = [row for row in rows if not kind or row.kind in kind]
         fitting = first_that_fit(wanted, _ROWS_CHARS)
@@ -407,11 +438,11 @@ def _prompt(phase: Term) -> Prompt:
     """A user's request to work through a phase."""
 
     def render(
-        system: Annotated[
-            str,
-            Field(max_length=QUESTION_CHARS, description="What is being built, in a line or two."),
-        ] = "",
+        system: Annotated[str, Field(description="What is being built, in a line or two.")] = "",
     ) -> str:
+        if len(system) > QUESTION_CHARS:
+            said = f"The system has more than {QUESTION_CHARS:,} characters. Describe it in a line."
+            raise MCPError(INVALID_PARAMS, said)
         about = f' for this system, described by its developer: "{system}"' if system else ""
         return (
             f"Work through the phase “{phase.title}” ({phase.definition}) with me{about}. Call the tool "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -90,8 +91,9 @@ class Opening:
 
 
 def settle_in() -> None:
-    """Make a process of the command line fit to live long: collect garbage, die of Ctrl-C."""
+    """Make a process of the command line fit to live long: collect garbage, end on Ctrl-C, log plainly."""
     gc.enable()
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
