@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -119,7 +118,11 @@ def test_health(server: Served, own: Assistant) -> None:
     """Neither needs the token."""
     assert httpx.get(f"{server.url}/healthz").json()["status"] == "up"
     ready = httpx.get(f"{server.url}/readyz").json()
-    assert ready == {"status": "ready", "corpus_version": own.corpus.version}
+    assert ready == {
+        "status": "ready",
+        "corpus_version": own.corpus.version,
+        "process": server.process.pid,
+    }
 
 
 def test_the_description_holds_the_known_values_and_asks_for_the_token(
@@ -272,26 +275,88 @@ def test_a_failure_to_open_is_said_and_tried_again(env: dict[str, str], tmp_path
         assert wait_until_ready(server.url).status_code == 200
 
 
+def test_ending_gives_up_a_build(env: dict[str, str], tmp_path: Path) -> None:
+    """Of the shipped corpus, which takes long; nothing of it is left."""
+    cache = with_model(tmp_path / "cache")
+    new = {**plain_environment(), "SAFETY_ASSISTANT_CACHE": str(cache)}
+    with served(new, "serve") as server:
+        assert server.process.stderr is not None
+        while "Embedding: " not in server.process.stderr.readline():
+            pass
+        assert server.stop() == 0
+        assert "terminate" not in "".join(server.errors)
+    assert {path.name for path in cache.iterdir()} <= {"models", "build.lock"}
+
+
 def test_several_processes_serve_one_index(assistant: Assistant) -> None:
-    """Two workers; both answer, and each question gets the answer that it gets from the API."""
+    """Two workers are ready, and each question gets the answer that it gets from the API."""
     alone = {question: plain(assistant.ask(question).to_dict()) for question in TWENTY}
     env = {**plain_environment(), "SAFETY_ASSISTANT_TOKEN": TOKEN}
 
-    def ask(question: str) -> tuple[str, Any]:
+    def ask(question: str) -> tuple[int, str, Any]:
         # A connection of its own, so that either process may take it.
-        with httpx.Client(timeout=60, headers=BEARER) as client:
-            while (found := client.post(f"{url}/v1/ask", json={"question": question})).is_error:
-                assert found.status_code == 503
-        return question, plain(found.json())
+        with httpx.Client(timeout=60, headers=BEARER, base_url=url) as client:
+            while (ready := client.get("/readyz")).is_error:
+                assert ready.status_code == 503
+            found = client.post("/v1/ask", json={"question": question})
+        return ready.json()["process"], question, plain(found.json())
 
+    processes: set[int] = set()
     with served(env, "serve", "--workers", "2", "--per-minute", "1000000") as server:
         url = server.url
-        workers = children(server.process.pid)
-        while len(workers) < 2:
-            workers = children(server.process.pid)
         with ThreadPoolExecutor(8) as pool:
-            for question, answer in pool.map(ask, TWENTY * 2):
-                assert answer == alone[question]
+            while len(processes) < 2:
+                for process, question, answer in pool.map(ask, TWENTY):
+                    assert answer == alone[question]
+                    processes.add(process)
         assert server.stop() == 0
         assert len(server.errors) == 1
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert server.process.pid not in processes
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+# The description holds
+
+
+def test_fuzzed_against_its_own_description(server: Served, tmp_path: Path) -> None:
+    """No request that the description allows or forbids gets a 5xx or an undescribed response."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+            *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}"),
+            *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--seed", "1"),
+            *("--max-time", "20", "--max-examples", "25", "--workers", "2", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d{3,} generated", done.stdout), done.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_examples_of_the_documentation_run() -> None:
+    text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(examples) == text.count("```sh") == 6
+    env = {**plain_environment(), "SAFETY_ASSISTANT_TOKEN": TOKEN}
+    printed = []
+    with served(env, "serve") as server:
+        wait_until_ready(server.url)
+        for example in examples:
+            assert "http://127.0.0.1:8000/" in example
+            done = subprocess.run(
+                ["sh", "-e", "-c", example.replace("http://127.0.0.1:8000", server.url)],
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert (done.returncode, done.stderr) == (0, ""), done.stdout
+            printed.append(done.stdout)
+    answer, events, hits, checklist, *_ = printed
+    assert json.loads(answer)["outcome"] == "answered" and json.loads(checklist)["items"]
+    assert events.startswith("event: statement\ndata: {") and "\nevent: answer\n" in events
+    assert len(json.loads(hits)) == 5

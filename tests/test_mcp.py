@@ -514,3 +514,20 @@ def test_serving_others_without_a_token_is_refused(env: dict[str, str]) -> None:
     done = run(without, "mcp", "--http", "--host", "0.0.0.0")
     assert (done.returncode, done.stdout) == (1, "")
     assert "a token is needed" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_the_configurations_of_the_documentation_start_the_server(env: dict[str, str]) -> None:
+    """Each is JSON that names the command as it is; and the limits written there are the program's."""
+    text = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
+    read = [json.loads(part) for part in re.findall(r"^```json\n(.*?)^```$", text, re.M | re.S)]
+    *commands, over_http_too = [next(iter(entry.values()))["safety-assistant"] for entry in read]
+    assert len(commands) == 5
+    for name in ("VS Code", "Cursor", "Claude Code", "Zed", "JetBrains"):
+        assert f"**{name}**" in text
+    for entry in commands:
+        assert (entry["command"], entry["args"]) == ("safety-assistant", ["mcp"])
+    assert over_http_too["url"].endswith(":8001/mcp")
+    assert f"{OUTPUT_CHARS:,} characters" in text and all(f"`{tool}`" in text for tool in TOOLS)
+    assert LATEST_MODERN_VERSION in text and LATEST_HANDSHAKE_VERSION in text
+    shown = run(env, "mcp", "--help").stdout
+    assert "8001" in shown and "--http" in shown

@@ -10,6 +10,7 @@ Errors are ``{"error": sentence}``; see also ``guard``. Nothing is written and n
 
 # No `from __future__ import annotations`: FastAPI reads the annotations, which hold known values.
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from socket import socket
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
@@ -64,10 +66,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The index is open, built from this version of the corpus."""
+    """The index is open, built from this version of the corpus; ``process`` tells workers apart."""
 
     status: Literal["ready"]
     corpus_version: str
+    process: int
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -112,7 +115,7 @@ def make_app(settings: Settings, access: Access, limits: Limits) -> App:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         opening.start()
         yield
-        opening.close()
+        await run_in_threadpool(opening.close)
 
     app = FastAPI(
         title="Safety guideline assistant",
@@ -143,7 +146,7 @@ def _health(opening: Opening) -> APIRouter:
     @router.get("/readyz", responses=_only(403, 413, 421, 503))
     async def readyz() -> Readiness:
         """Whether the index is open, so that questions are answered; needs no token."""
-        return Readiness("ready", opening.now().corpus.version)
+        return Readiness("ready", opening.now().corpus.version, os.getpid())
 
     return router
 

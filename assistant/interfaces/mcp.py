@@ -6,6 +6,7 @@ and says so. Standard output carries the protocol alone; the rest goes to standa
 
 # No `from __future__ import annotations`: the SDK reads the annotations, which hold known values.
 
+import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -15,8 +16,6 @@ from socket import socket
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-import anyio
-import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import (
@@ -157,7 +156,7 @@ class _Server(MCPServer):
         async def lifespan(_: Any) -> Any:
             opening.start()
             yield
-            opening.close()
+            await asyncio.to_thread(opening.close)
 
         super().__init__(
             "safety-assistant",
@@ -235,7 +234,7 @@ async def _work(
 
     try:
         assistant = await opening.ready(report)
-        return await anyio.to_thread.run_sync(task, assistant, abandon_on_cancel=True)
+        return await asyncio.to_thread(task, assistant)
     except AssistantError as error:
         raise ToolError(str(error)) from error
 
@@ -389,7 +388,7 @@ def _add_resources(server: MCPServer, opening: Opening) -> None:
     async def read(task: Callable[[Assistant], dict[str, Any]]) -> str:
         try:
             assistant = await opening.ready(_say_nothing)
-            found = await anyio.to_thread.run_sync(task, assistant, abandon_on_cancel=True)
+            found = await asyncio.to_thread(task, assistant)
         except QuestionError as error:
             raise ResourceNotFoundError(str(error)) from error
         except AssistantError as error:

@@ -19,6 +19,7 @@ from assistant.interfaces.guard import App
 from assistant.settings import Settings
 
 _POLL_S = 0.05
+_LEAVING_S = 5.0
 
 
 class Opening:
@@ -31,6 +32,8 @@ class Opening:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._future: Future[Assistant] | None = None
+        self._thread: threading.Thread | None = None
+        self._given_up = False
         self._lock = threading.Lock()
         self.steps = 0
         self.doing = "The index is being opened"
@@ -40,18 +43,23 @@ class Opening:
         with self._lock:
             if self._future is None or (self._future.done() and self._future.exception()):
                 self._future = Future()
-                # A daemon, since building can be given up at any moment: the index before it stays.
-                threading.Thread(target=self._open, args=[self._future], daemon=True).start()
+                # A daemon, since it may be waiting for another process that builds.
+                self._thread = threading.Thread(target=self._open, args=[self._future], daemon=True)
+                self._thread.start()
             return self._future
 
     def _open(self, future: Future[Assistant]) -> None:
         try:
             future.set_result(Assistant.open(self._settings, progress=self._advance))
+        except _GivenUp as error:
+            future.set_exception(error)
         except Exception as error:
             print(error, file=sys.stderr, flush=True)
             future.set_exception(error)
 
     def _advance(self, stage: str, done: int, total: int) -> None:
+        if self._given_up:
+            raise _GivenUp
         self.steps += 1
         self.doing = f"The index is being built ({stage}: {done} of {total})"
         if done == total or done * 10 // total > (done - 1) * 10 // total:
@@ -84,10 +92,18 @@ class Opening:
         return future.result()
 
     def close(self) -> None:
-        """Close the assistant if it is open."""
-        future = self._future
-        if future is not None and future.done() and not future.exception():
-            future.result().close()
+        """Close the assistant if it is open; a build under way is given up, and what was there stays."""
+        self._given_up = True
+        if self._future is None or self._thread is None:
+            return
+        # Libraries abort the process where it ends while they start threads of their own.
+        self._thread.join(_LEAVING_S)
+        if self._future.done() and not self._future.exception():
+            self._future.result().close()
+
+
+class _GivenUp(Exception):
+    """The server ends while its index is being built."""
 
 
 def settle_in() -> None:
