@@ -242,6 +242,20 @@ def test_serving_others_without_a_token_is_refused(env: dict[str, str]) -> None:
     assert "a token is needed" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_the_command_line_loads_no_server() -> None:
+    """So that a question asked there starts as fast as before."""
+    code = "import assistant.interfaces.cli, sys; print([*sys.modules])"
+    loaded = run_python(code)
+    assert "assistant.interfaces.guard" in loaded
+    for name in ("asyncio", "fastapi", "mcp", "pydantic", "starlette", "uvicorn"):
+        assert f"'{name}'" not in loaded
+
+
+def run_python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 # Processes and the index
 
 

@@ -8,7 +8,8 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -367,9 +368,9 @@ def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def lines(env: Mapping[str, str]) -> Iterator[Lines]:
+def lines(env: Mapping[str, str], program: Sequence[str] = PROGRAM) -> Iterator[Lines]:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen([*PROGRAM, "mcp"], cwd=ROOT, env=env, text=True, **pipes) as process:
+    with subprocess.Popen([*program, "mcp"], cwd=ROOT, env=env, text=True, **pipes) as process:
         try:
             yield Lines(process)
         finally:
@@ -473,6 +474,30 @@ def test_ctrl_c_ends_it(env: dict[str, str]) -> None:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) == -signal.SIGINT
         assert (server.stdout.read(), server.stderr.read()) == ("", "")
+
+
+WATCHED = """
+import sys
+import socket
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind"):
+        print("reached out:", event, file=sys.stderr)
+
+sys.addaudithook(watch)
+socket.socket().connect_ex(("127.0.0.1", 9))
+from assistant.interfaces.cli import main
+main()
+"""
+
+
+def test_nothing_is_reached_over_the_network(env: dict[str, str]) -> None:
+    """The one line is the hook's own proof that it sees what it is to see."""
+    with lines(env, [sys.executable, "-c", WATCHED]) as server:
+        server.greet()
+        server.send(call(1, "ask", question=QUESTION))
+        assert server.answer_to(1)["result"]["structuredContent"]["outcome"] == "answered"
+        assert server.hang_up() == "reached out: socket.connect\n"
 
 
 # The process over HTTP
