@@ -20,6 +20,8 @@ import httpx
 import pytest
 
 from assistant import Assistant
+from assistant.interfaces.guard import Limits
+from assistant.questions import MAX_CHARS
 from tests.conftest import ROOT, SMALL
 from tests.servers import TOKEN, Served, plain_environment, served
 from tests.test_api import TWENTY
@@ -355,6 +357,8 @@ def test_the_examples_of_the_documentation_run() -> None:
     text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(examples) == text.count("```sh") == 6
+    for limit in (Limits().body_bytes, Limits().per_minute, Limits().at_once, MAX_CHARS):
+        assert f" {limit:,} " in text
     env = {**plain_environment(), "SAFETY_ASSISTANT_TOKEN": TOKEN}
     printed = []
     with served(env, "serve") as server:

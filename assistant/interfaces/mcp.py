@@ -8,7 +8,7 @@ and says so. Standard output carries the protocol alone; the rest goes to standa
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -138,7 +138,7 @@ def make_server(settings: Settings) -> MCPServer:
     """
     corpus = load_corpus(settings.corpus)
     opening = Opening(settings)
-    server = _Server(opening)
+    server = _Server(opening, corpus)
     _add_tools(server, opening, corpus)
     _add_resources(server, opening)
     for term in corpus.taxonomy.phases.values():
@@ -149,11 +149,20 @@ def make_server(settings: Settings) -> MCPServer:
 class _Server(MCPServer):
     """An MCPServer that lists the sources, refuses unknown arguments, and says errors in a sentence."""
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+    def __init__(self, opening: Opening, corpus: Corpus) -> None:
+        self._sources = [
+            Resource(
+                uri=f"safety://source/{quote(document.source.id, safe='')}",
+                name=document.source.id,
+                title=document.source.title,
+                description=f"{document.source.kind} by {document.source.publisher}",
+                mime_type="application/json",
+            )
+            for document in corpus.documents
+        ]
 
         @asynccontextmanager
-        async def lifespan(_: Any) -> Any:
+        async def lifespan(_: Any) -> AsyncIterator[None]:
             opening.start()
             yield
             await asyncio.to_thread(opening.close)
@@ -200,18 +209,7 @@ class _Server(MCPServer):
         return await super().get_prompt(name, arguments, context)
 
     async def list_resources(self) -> list[Resource]:
-        assistant = await self._opening.ready(_say_nothing)
-        own = await super().list_resources()
-        return own + [
-            Resource(
-                uri=f"safety://source/{quote(source.id, safe='')}",
-                name=source.id,
-                title=source.title,
-                description=f"{source.kind} by {source.publisher}: {source.provisions} provisions",
-                mime_type="application/json",
-            )
-            for source in assistant.sources()
-        ]
+        return await super().list_resources() + self._sources
 
 
 def _complaint(error: ValidationError) -> str:
