@@ -35,16 +35,21 @@ ORDER = [
 """From the first to the last; a module imports from before its own set, or within its folder."""
 HOMES = {
     "chromadb": {"index/store.py"},
+    "fastapi": {"interfaces/http.py"},
     "filelock": {"index/build.py"},
     "gradio": {"interfaces/web.py"},
     "langchain": {"generation.py", "interfaces/langchain.py", "prompts.py"},
     "mcp": {"interfaces/mcp.py"},
+    "mcp_types": {"interfaces/mcp.py"},
     "onnxruntime": {"embedding.py"},
     "pypdf": {"documents/pdf.py"},
+    "pydantic": {"interfaces/http.py", "interfaces/mcp.py"},
     "sentence_transformers": {"embedding.py"},
+    "starlette": {"interfaces/http.py"},
     "tokenizers": {"embedding.py"},
     "torch": {"embedding.py"},
     "transformers": {"embedding.py"},
+    "uvicorn": {"interfaces/serving.py"},
     "yaml": {"files.py"},
 }
 """The only modules that may import a library; a folder stands for everything in it."""

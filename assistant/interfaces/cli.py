@@ -24,6 +24,7 @@ from assistant.checklists import PER_CONCERN
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import render
+from assistant.interfaces.guard import Limits, read_access
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
@@ -232,6 +233,61 @@ def schema(
 ) -> None:
     """Print the JSON Schema of what `ask --json` or `checklist --json` prints."""
     _print_json(json_schema(name))
+
+
+_LIMITS = Limits()
+Host = Annotated[
+    str, typer.Option("--host", help="Address to serve; others than loopback need a token.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="File with the token; else SAFETY_ASSISTANT_TOKEN."),
+]
+PerMinute = Annotated[
+    int, typer.Option("--per-minute", min=1, help="Requests of one client a minute.")
+]
+AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Requests under way at once.")]
+
+
+@app.command()
+def mcp(
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve streamable HTTP, not standard input and output.")
+    ] = False,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8001,
+    token_file: TokenFile = None,
+    per_minute: PerMinute = _LIMITS.per_minute,
+    at_once: AtOnce = _LIMITS.at_once,
+) -> None:
+    """Serve editors and coding agents over the Model Context Protocol; see docs/mcp.md."""
+    access = read_access(host, token_file) if http else None
+    from assistant.interfaces import mcp as server
+    from assistant.interfaces.serving import listen
+
+    if access is None:
+        server.serve_stdio(load_settings())
+    else:
+        limits = Limits(per_minute=per_minute, at_once=at_once)
+        server.serve_http(load_settings(), listen(host, port), access, limits)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8000,
+    token_file: TokenFile = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that serve.")] = 1,
+    per_minute: PerMinute = _LIMITS.per_minute,
+    at_once: AtOnce = _LIMITS.at_once,
+) -> None:
+    """Serve JSON over HTTP, described at /openapi.json; see docs/http.md."""
+    access = read_access(host, token_file)
+    from assistant.interfaces import http as server
+    from assistant.interfaces.serving import listen
+
+    limits = Limits(per_minute=per_minute, at_once=at_once)
+    server.serve_http(load_settings(), listen(host, port), access, limits, workers)
 
 
 @index_app.command("build")
