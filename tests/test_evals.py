@@ -36,6 +36,7 @@ from tests.conftest import ROOT, SMALL, HashEmbedder
 
 PICKLE = "example-guideline#EX01"
 SETS = ("dev", "held_out")
+DIALOGUES = ("follow_ups_dev", "follow_ups")
 HOSTILE = "<script src=https://evil.example/x.js>alert(1)</script>\"'><img src=x> & more"
 
 
@@ -93,7 +94,8 @@ def test_valid_questions_are_read(tmp_path: Path) -> None:
         {"gold": [{"grade": 2}]},
         {"kind": "out-of-scope"},
         {"kind": "follow-up"},
-        {"context": ["What is pickle?"]},
+        {"new_topic": True},
+        {"kind": "follow-up", "context": ["What is pickle?"], "new_topic": True},
         {"author": ""},
         {"basis": "x"},
         {"topic": None},
