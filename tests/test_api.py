@@ -51,6 +51,7 @@ TWENTY = [
 ]
 KEYS = {
     "question",
+    "read_as",
     "outcome",
     "reason",
     "nearest",

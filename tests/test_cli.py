@@ -25,6 +25,7 @@ PROGRAM = [sys.executable, "-m", "assistant.interfaces.cli"]
 QUESTION = "Is it safe to load a pickle checkpoint from the internet?"
 ANSWER_KEYS = [
     "question",
+    "read_as",
     "outcome",
     "reason",
     "nearest",

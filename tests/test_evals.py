@@ -155,7 +155,7 @@ def test_the_program_refuses_a_broken_set_in_a_sentence(
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[EvalQuestion]]:
     """The question sets of the repository."""
-    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in SETS}
+    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in (*SETS, *DIALOGUES)}
 
 
 def test_committed_sets_are_large_enough(committed: dict[str, list[EvalQuestion]]) -> None:
@@ -167,10 +167,22 @@ def test_committed_sets_are_large_enough(committed: dict[str, list[EvalQuestion]
     assert len(committed["dev"]) - answerable >= 60
 
 
-def test_development_and_held_out_questions_are_apart(
-    committed: dict[str, list[EvalQuestion]],
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_committed_dialogues_hold_follow_ups_and_changes_of_topic(
+    committed: dict[str, list[EvalQuestion]], name: str
 ) -> None:
-    dev, held_out = (committed[name] for name in SETS)
+    entries = committed[name]
+    assert all(entry.context for entry in entries)
+    assert sum(entry.kind == "follow-up" for entry in entries) == 30
+    assert sum(entry.new_topic for entry in entries) == 15
+    assert sum(not entry.answerable and not entry.new_topic for entry in entries) == 5
+
+
+@pytest.mark.parametrize("names", [SETS, DIALOGUES], ids=" ".join)
+def test_development_and_held_out_questions_are_apart(
+    committed: dict[str, list[EvalQuestion]], names: tuple[str, str]
+) -> None:
+    dev, held_out = (committed[name] for name in names)
     assert {entry.id for entry in dev}.isdisjoint(entry.id for entry in held_out)
     words = [
         {" ".join((*entry.context, entry.question)).casefold() for entry in one}
@@ -184,7 +196,7 @@ def test_gold_is_in_the_corpus_and_holds_the_facts(
     committed: dict[str, list[EvalQuestion]],
 ) -> None:
     corpus = load_corpus(ROOT / "corpus")
-    for entry in (entry for name in SETS for entry in committed[name]):
+    for entry in (entry for entries in committed.values() for entry in entries):
         ids = [gold.id for gold in entry.gold]
         assert [name for name in ids if name not in corpus.by_id] == [], entry.id
         assert len(ids) == len(set(ids)), entry.id
@@ -475,7 +487,7 @@ def test_a_run_notes_what_came_back(asker: Assistant, asked: list[str], tmp_path
     assert rows[0]["supported"] == len(rows[0]["statements"]) > 0
     assert (rows[4]["outcome"], rows[4]["statements"]) == ("abstained", [])
     assert "there is no EX37" in rows[4]["reason"]
-    # The follow-up is asked together with what was asked before it.
+    # The follow-up is asked after what was asked before it.
     assert next(iter(rows[2]["ranking"])) == "example-guideline#EX02"
     lines = (tmp_path / "out" / "rows.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines[1:]] == rows

@@ -22,6 +22,7 @@ ORDER = [
     {"embedding"},
     {"index"},
     {"questions"},
+    {"conversation"},
     {"retrieval"},
     {"generation"},
     {"citing"},

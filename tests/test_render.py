@@ -98,6 +98,7 @@ LAW: dict[str, Any] = {
 def answered(*statements: Statement, citations: tuple[Citation, ...], withheld: int = 0) -> Answer:
     return Answer(
         question="What now?",
+        read_as="What now?",
         outcome="answered",
         reason="",
         nearest=(),
