@@ -88,7 +88,8 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return f"Not covered: {_UNKNOWABLE[question.wishes[0]]}."
     if question.scope.named:
         return (
-            f"Not covered: of {question.scope.named}, the sources hold nothing that answers this."
+            f"Not covered: limited to {question.scope.named}, the sources hold nothing that answers "
+            "this question."
         )
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."

@@ -22,13 +22,21 @@ from assistant.questions import (
 )
 from assistant.types import Answer, Role
 
+Covers = Callable[[str], bool]
+"""Whether the corpus covers a question as it stands."""
 HISTORY = 6
 """How many of the latest answers a follow-up can refer to."""
 STANDS = 3
 """From how many telling words on a question that refers to nothing is taken to stand on its own."""
+_AFTER = " – "
+"""Between a follow-up and the question that it comes after."""
 _OPENS = re.compile(
     r"(?:(?:ok|okay|so|right|thanks|thank you|cool|hm+)[,. ]+)*"
     r"(?:and|but|or|also|then|what about|how about|what if|what of|same for|since when|why|how come)\b",
+    re.I,
+)
+_WHOLE = re.compile(
+    r"(?:how to|(?:how |when |where )?(?:do|can|may|must|should) (?:i|we|you)|what (?:is|are))\b",
     re.I,
 )
 _TURNS = re.compile(
@@ -45,13 +53,14 @@ _BACK = re.compile(
     r"|about|after|before|like|and|if|why|how|says?) that\b",
     re.I,
 )
-# "Is it safe to …", "on its own" and "… and it still …" refer to nothing that was said before.
+# "Is it safe to …" and "on its own" refer to nothing that was said before.
 _EMPTY = re.compile(
     r"\b(?:is|was|would|will|be|does) it (?:\w+ ){1,3}(?:to|that|if|when)\b|\bis it true\b"
-    r"|\bit is \w+ (?:to|that)\b|\bon (?:its|their) own\b"
-    r"|(?<=\w )(?:and|but|so|because) (?:it|they)\b|(?<=\w )(?:its|their)\b",
+    r"|\bit is \w+ (?:to|that)\b|\bon (?:its|their) own\b",
     re.I,
 )
+# "… and it still …", "users that they …" and "their own …" are most often about what stands before.
+_BOUND = re.compile(r"\b(?:(?:and|but|so|because|that|when|while|if) (?:it|they)|its|their)$", re.I)
 _SENTENCE = re.compile(r"[.;:?!–](?= )")
 _CLAUSE = re.compile(
     r"[,.;:?!–(]|\b(?:and|but|so|if|when|that|what|which|who|because|before|after|while|where|or"
@@ -73,25 +82,31 @@ _PLACE = re.compile(
     rf"(?: (?:one|point|item|statement|answer|source|(?P<noun>{'|'.join(_NOUNS)}))\b|(?=[,.?!]|$))",
     re.I,
 )
+_MORE = re.compile(
+    r"(?:please |can you |could you |and )*(?:tell me more|more(?: details?)?|elaborate|details?"
+    r"|go on|explain(?: more| further)?)(?: (?:on|about) (?:it|that|this))?(?: please)?\W*",
+    re.I,
+)
 _NUMBER = re.compile(
     r"(?:\[|#|\b(?:number|no\.?|point|item|source|citation|footnote|reference) )(\d{1,2})\b", re.I
 )
+_WHERE = r"(?i:\b(?:in|about|for|under|within) )"
 _LIMITS: Mapping[str, re.Pattern[str]] = {
     "According to the law": re.compile(
         r"\b(?:laws?|legal|legally|required|mandatory|obligatory|regulations?|regulators?)\b", re.I
     ),
     "In incidents": re.compile(
-        r"\b(?:incidents?|(?:ever|really|actually) happen(?:ed)?|in the wild|(?:real )?examples?"
-        r"|real(?:-world)? cases?|(?:ever|already|really) (?:hurt|harmed|gone wrong))\b",
+        r"\b(?:incidents?|in the wild|(?:real )?examples?|real(?:-world)? cases?|happened"
+        r"|(?:ever|already|really) (?:happen|hurt|harmed|gone wrong))\b",
         re.I,
     ),
     "In studies": re.compile(r"\b(?:stud(?:y|ies)|research|papers?)\b", re.I),
     "According to standards": re.compile(r"\bstandards?\b", re.I),
     "According to guidelines": re.compile(r"\b(?:guidelines?|guidance|best practices?)\b", re.I),
-    "In the EU": re.compile(r"\bin (?:the )?(?:EU|Europe|european union)\b", re.I),
-    "In the US": re.compile(r"\bin (?:the )?(?:USA?|U\.S\.|united states|america)(?!\w)", re.I),
-    "In Australia": re.compile(r"\bin australia\b", re.I),
-    "In Singapore": re.compile(r"\bin singapore\b", re.I),
+    "In the EU": re.compile(rf"{_WHERE}(?:the )?(?:EU|(?i:europe|european union|the eu))\b"),
+    "In the US": re.compile(rf"{_WHERE}(?:(?:the )?(?:USA?|(?i:united states|america))|the us)\b"),
+    "In Australia": re.compile(rf"{_WHERE}(?i:australia)\b"),
+    "In Singapore": re.compile(rf"{_WHERE}(?i:singapore)\b"),
 }
 _EXAMPLE = re.compile(r"\bexamples?\b", re.I)
 _AUTHORITY = re.compile(
@@ -113,27 +128,26 @@ class Reading:
 
 
 def read_in_context(
-    text: str, history: Sequence[Answer], corpus: Corpus, covers: Callable[[str], bool]
+    text: str, history: Sequence[Answer], corpus: Corpus, covers: Covers
 ) -> Reading:
     """What a question means after the answers of ``history``, oldest first; the last HISTORY count.
 
-    ``covers`` says whether the corpus covers a question as it stands. Raises QuestionError as
-    ``read_question`` does.
+    Raises QuestionError as ``read_question`` does.
     """
     question = read_question(text, corpus)
     recent = history[-HISTORY:]
     if not recent:
         return Reading(question.text)
-    pointed = _pointed_at(question.text, recent)
+    pointed = None if question.mentions else _pointed_at(question.text, recent)
     if pointed:
         return Reading(f"What does {pointed} say?")
     unanswerable = question.wishes and not covers(question.text)
-    if stands_alone(question) or unanswerable:
+    if unanswerable or stands_alone(question, covers):
         return Reading(question.text)
     return _carried(question, recent, corpus, covers)
 
 
-def stands_alone(question: Question) -> bool:
+def stands_alone(question: Question, covers: Covers) -> bool:
     """Whether a question says what it is about, so that what was asked before has no part in it."""
     text = question.text
     if question.mentions or question.provisions or question.scope.named or _TURNS.search(text):
@@ -142,8 +156,9 @@ def stands_alone(question: Question) -> bool:
         return False
     opens = bool(_OPENS.match(text))
     telling = len(_telling(text))
-    named = telling == STANDS - 1 and not opens and bool(question.concerns)
-    return named or telling >= STANDS + opens
+    if telling == STANDS - 1 and not opens:
+        return bool(question.concerns) or bool(_WHOLE.match(text) and covers(text))
+    return telling >= STANDS + opens
 
 
 def _refers_back(text: str) -> bool:
@@ -151,8 +166,10 @@ def _refers_back(text: str) -> bool:
     empty = [match.span() for match in _EMPTY.finditer(text)]
     for match in _BACK.finditer(text):
         before = text[: match.start()]
+        bound = _BOUND.search(text[: match.end()]) and _telling(before)
         explained = (
-            any(start <= match.start() < stop for start, stop in empty)
+            bound
+            or any(start <= match.start() < stop for start, stop in empty)
             or len(_telling(_up_to(_SENTENCE, before))) > 0
             or len(_telling(_up_to(_CLAUSE, before))) > 1
             or len(_telling(before)) > STANDS
@@ -178,23 +195,30 @@ def _pointed_at(text: str, recent: Sequence[Answer]) -> str | None:
     statements of the last answer, or in the topics that it named instead.
     """
     match = _NUMBER.search(text)
-    if match:
+    if match and _says_little_besides(match, 2):
         cited = next((answer for answer in reversed(recent) if answer.citations), recent[-1])
         number = int(match[1])
         return _cited(cited, number) if 0 < number <= len(cited.citations) else None
-    match = _PLACE.search(text)
-    if match is None:
-        return None
     answer = recent[-1]
+    if _MORE.fullmatch(text) and answer.statements:
+        return _cited(answer, answer.statements[0].citations[0])
+    match = _PLACE.search(text)
+    if match is None or not _says_little_besides(match, 1 if match["noun"] else 2):
+        return None
     role = _NOUNS.get((match["noun"] or "").casefold())
-    listed = [
-        _cited(answer, statement.citations[0])
-        for statement in answer.statements
-        if role in (None, statement.role)
-    ] or [f"{topic.source_id}#{topic.locator}" for topic in answer.nearest]
+    said = [entry for entry in answer.statements if entry.role == role] or answer.statements
+    listed = [_cited(answer, statement.citations[0]) for statement in said] or [
+        f"{topic.source_id}#{topic.locator}" for topic in answer.nearest
+    ]
     place = match["place"].casefold()
     number = len(listed) - 1 if place == "last" else _ORDINALS.index(place)
     return listed[number] if 0 <= number < len(listed) else None
+
+
+def _says_little_besides(match: re.Match[str], most: int) -> bool:
+    """Whether a text holds at most so many telling words outside a match."""
+    rest = match.string[: match.start()] + match.string[match.end() :]
+    return len(_telling(rest)) <= most
 
 
 def _cited(answer: Answer, number: int) -> str:
@@ -203,25 +227,35 @@ def _cited(answer: Answer, number: int) -> str:
 
 
 def _carried(
-    question: Question, recent: Sequence[Answer], corpus: Corpus, covers: Callable[[str], bool]
+    question: Question, recent: Sequence[Answer], corpus: Corpus, covers: Covers
 ) -> Reading:
     """The follow-up before the question that it follows; what only limits that one opens it."""
-    topic = _topic(recent, corpus)
+    topic = _topic(recent, corpus, covers)
     opening, said = _limit(question.text, corpus)
-    if _EXAMPLE.search(question.text) and not covers(f"{opening}{topic}"):
+    if _EXAMPLE.search(question.text) and not covers(f"{opening}{topic}"[:MAX_CHARS]):
         opening, said = "", question.text
     if not opening or _telling(said):
-        topic = f"{said} {topic}"
-    phases = _phases(question, corpus) or recent[-1].phases
-    return Reading(f"{opening}{topic}"[:MAX_CHARS], phases)
+        topic = f"{said}{_AFTER}{topic}"
+    turned = () if opening else _phases(question, corpus)
+    return Reading(f"{opening}{topic}"[:MAX_CHARS], turned or recent[-1].phases)
 
 
-def _topic(recent: Sequence[Answer], corpus: Corpus) -> str:
-    """What the conversation is about: the last question that was about something by itself."""
-    for answer in reversed(recent):
-        if answer.read_as == answer.question and not _refers_back(answer.question):
-            return without_scope(answer.question, corpus)
-    return without_scope(recent[-1].read_as, corpus)
+def _topic(recent: Sequence[Answer], corpus: Corpus, covers: Covers) -> str:
+    """The last question that stood on its own, after what the last follow-up added to it."""
+    last = recent[-1]
+    root = next(
+        (answer for answer in reversed(recent) if _is_root(answer, corpus, covers)), recent[0]
+    )
+    asked = without_scope(root.read_as, corpus)
+    added = root is not last and last.read_as.startswith(f"{last.question}{_AFTER}")
+    return f"{last.question}{_AFTER}{asked}" if added else asked
+
+
+def _is_root(answer: Answer, corpus: Corpus, covers: Covers) -> bool:
+    """Whether what was asked depended on nothing before it."""
+    return answer.read_as == answer.question and stands_alone(
+        read_question(answer.question, corpus), covers
+    )
 
 
 def _limit(text: str, corpus: Corpus) -> tuple[str, str]:
