@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from assistant import Assistant, Settings
 from assistant.documents import load_corpus
 from assistant.index import build_index, open_index
 from assistant.retrieval import Retriever, load_ranking
-from evals import report
+from evals import follow_ups, report
 from evals.__main__ import QUESTIONS, main
 from evals.compare import TOLERANCE, compare
 from evals.measures import (
@@ -620,3 +621,64 @@ def test_the_program_writes_both_reports(
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "<title>11 questions on corpus test</title>" in page
     assert page.count("<tr><td>test-") == 11
+
+
+# Follow-ups
+
+
+DIALOGUE = [
+    question(
+        id="test-1",
+        kind="follow-up",
+        context=("How do I stop prompt injection in my chatbot?",),
+        question="what does EX01 say about it?",
+    ),
+    question(
+        id="test-2",
+        kind="follow-up",
+        context=("Is it safe to load a pickle checkpoint from the internet?",),
+        question="and who says so?",
+    ),
+    question(
+        id="test-3",
+        context=("How do I stop prompt injection in my chatbot?",),
+        question="Is it safe to load a pickle checkpoint from the internet?",
+        new_topic=True,
+    ),
+    question(
+        id="test-4",
+        kind="not-covered",
+        context=("What does EX01 say?",),
+        question="what does that cost?",
+        gold=[],
+        facts=[],
+    ),
+]
+
+
+def test_follow_ups_are_measured_in_three_ways(asker: Assistant) -> None:
+    figures = follow_ups.measure(asker, DIALOGUE)
+    assert list(figures) == list(follow_ups.WAYS)
+    assert [figures["in the conversation"][name]["n"] for name in follow_ups.COLUMNS] == [2, 2, 2, 1, 1]  # fmt: skip
+    talked, alone, joined = figures.values()
+    assert talked["first"]["value"] == 1.0 > alone["first"]["value"] == 0.5
+    assert talked["new topic as alone"]["value"] == alone["new topic as alone"]["value"] == 1.0
+    assert joined["new topic as alone"]["value"] == 0.0
+    table = follow_ups.markdown(figures).splitlines()
+    assert [line.count("|") for line in table] == [7] * 5
+    assert table[2].startswith("| in the conversation | 1.000 (")
+
+
+def test_follow_up_figures_are_kept_only_when_asked(
+    asker: Assistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_set(tmp_path / "set.jsonl", [json.loads(entry.model_dump_json()) for entry in DIALOGUE])  # fmt: skip
+    monkeypatch.setattr("evals.readme.RESULTS", tmp_path)
+    monkeypatch.setattr(Assistant, "open", lambda *_: nullcontext(asker))
+    for more, kept in (([], False), (["--keep"], True)):
+        monkeypatch.setattr("sys.argv", ["evals", "follow-ups", str(path), *more])
+        assert main() == 0
+        assert (tmp_path / "follow_ups.json").exists() == kept
+    found = json.loads((tmp_path / "follow_ups.json").read_text("utf-8"))
+    assert (found["questions"], found["corpus"]) == (4, asker.corpus.version)
+    assert set(found["figures"]) == set(follow_ups.WAYS)
