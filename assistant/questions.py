@@ -375,14 +375,14 @@ def _provisions(text: str, corpus: Corpus) -> tuple[tuple[Provision, ...], str]:
     found: list[Provision] = []
     for source in re.findall(r"([\w-]+)#", text):
         document = corpus.by_source.get(source)
-        named = [
-            (len(written), provision, written)
+        named = {
+            match[0]: provision
             for provision in (document.provisions if document else ())
-            if (written := clean_text(provision.id)) in text
-        ]
+            if (match := re.search(rf"{re.escape(clean_text(provision.id))}(?![\w(])", text))
+        }
         if named:
-            _, provision, written = max(named, key=lambda entry: entry[0])
-            found.append(provision)
+            written = max(named, key=len)
+            found.append(named[written])
             text = " ".join(text.replace(written, "", 1).split())
     return tuple(found), text
 
