@@ -88,7 +88,6 @@ def read(corpus: Corpus, question: str, *history: Answer, covered: bool = True) 
         ),
         ("why?", f"why? – {PICKLE}"),
         ("who says so", f"who says so – {PICKLE}"),
-        ("what does Example say?", f"what does Example say? – {PICKLE}"),
         ("what does NIST say?", f"what does NIST say? – {PICKLE}"),
         ("what does the law say?", f"According to the law: {PICKLE}"),
         ("Is that required or just advice?", f"According to the law: {PICKLE}"),
