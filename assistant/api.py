@@ -14,7 +14,7 @@ from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corp
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
-from assistant.questions import clean_text, read_question
+from assistant.questions import MAX_CHARS, clean_text, read_question
 from assistant.recipe import read_recipe
 from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
 from assistant.settings import Settings, load_settings
@@ -206,7 +206,7 @@ class Assistant:
         return Confidence(probability, ranking.threshold, found.confidence, found.vector)
 
     def _covers(self, question: str) -> bool:
-        confidence = self.confidence(question)
+        confidence = self.confidence(question[:MAX_CHARS])
         return confidence.probability >= confidence.threshold
 
     def provision(self, locator: str) -> list[Provision]:

@@ -23,7 +23,7 @@ from assistant.questions import (
 from assistant.types import Answer, Role
 
 Covers = Callable[[str], bool]
-"""Whether the corpus covers a question as it stands."""
+"""Whether the corpus covers a question as it stands; of a long one, its first MAX_CHARS."""
 HISTORY = 6
 """How many of the latest answers a follow-up can refer to."""
 STANDS = 3
@@ -137,13 +137,13 @@ def read_in_context(
     question = read_question(text, corpus)
     recent = history[-HISTORY:]
     if not recent:
-        return Reading(question.text)
+        return Reading(text)
     pointed = None if question.mentions else _pointed_at(question.text, recent)
     if pointed:
         return Reading(f"What does {pointed} say?")
     unanswerable = question.wishes and not covers(question.text)
     if unanswerable or stands_alone(question, covers):
-        return Reading(question.text)
+        return Reading(text)
     return _carried(question, recent, corpus, covers)
 
 
@@ -232,7 +232,7 @@ def _carried(
     """The follow-up before the question that it follows; what only limits that one opens it."""
     topic = _topic(recent, corpus, covers)
     opening, said = _limit(question.text, corpus)
-    if _EXAMPLE.search(question.text) and not covers(f"{opening}{topic}"[:MAX_CHARS]):
+    if _EXAMPLE.search(question.text) and not covers(f"{opening}{topic}"):
         opening, said = "", question.text
     if not opening or _telling(said):
         topic = f"{said}{_AFTER}{topic}"
@@ -254,7 +254,7 @@ def _topic(recent: Sequence[Answer], corpus: Corpus, covers: Covers) -> str:
 def _is_root(answer: Answer, corpus: Corpus, covers: Covers) -> bool:
     """Whether what was asked depended on nothing before it."""
     return answer.read_as == answer.question and stands_alone(
-        read_question(answer.question, corpus), covers
+        read_question(answer.question[:MAX_CHARS], corpus), covers
     )
 
 

@@ -259,6 +259,14 @@ def test_a_limited_follow_up_cites_nothing_else(assistant: Assistant) -> None:
     assert none.reason.startswith("Not covered: limited to the law,")
 
 
+def test_what_grows_when_composed_is_no_trouble_in_a_conversation(assistant: Assistant) -> None:
+    """U+FDFA is one character and, composed, eighteen."""
+    history = [assistant.ask("\ufdfa" * 300)]
+    for question in ("why?", "give me an example", "how much \ufdfa" * 150, "the first one"):
+        history.append(assistant.ask(question, history=history))
+    assert len(history) == 5
+
+
 def test_a_stream_takes_a_history_too(assistant: Assistant) -> None:
     history = [assistant.ask("Is it fine if users think our bot is a person?")]
     *_, last = assistant.stream("what does the law say?", history=history)
