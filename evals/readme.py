@@ -11,6 +11,7 @@ from pathlib import Path
 
 from assistant import Assistant, json_schema
 from assistant.schema import VERSIONS
+from evals import follow_ups
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ def blocks() -> dict[str, str]:
         "abstention": _asked(UNCOVERED),
         "counts": counts,
         "figures": _figures("held_out", "fresh"),
+        "follow_ups": _follow_ups(),
         "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
         "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
     }
@@ -64,6 +66,15 @@ def _figures(*names: str) -> str:
         )
         parts.append(f"{heading}\n\n{markdown(result['figures'])}")
     return "\n".join(parts).strip()
+
+
+def _follow_ups() -> str:
+    """The committed figures of follow-up questions, as one table."""
+    result = json.loads((RESULTS / "follow_ups.json").read_text("utf-8"))
+    heading = (
+        f"**Held-out follow-ups** ({result['questions']} questions, corpus {result['corpus']})"
+    )
+    return f"{heading}\n\n{follow_ups.markdown(result['figures'])}"
 
 
 def render(text: str, parts: dict[str, str]) -> str:

@@ -60,6 +60,7 @@ TWENTY = [
 ]
 KEYS = {
     "question",
+    "read_as",
     "outcome",
     "reason",
     "nearest",

@@ -24,6 +24,7 @@ ORDER = [
     {"embedding"},
     {"index"},
     {"questions"},
+    {"conversation"},
     {"retrieval"},
     {"generation"},
     {"citing"},

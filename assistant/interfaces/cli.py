@@ -21,6 +21,7 @@ import typer
 from assistant import __version__
 from assistant.api import Assistant
 from assistant.checklists import PER_CONCERN
+from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import render
@@ -28,6 +29,7 @@ from assistant.interfaces.guard import Limits, read_access
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
+from assistant.types import Answer
 
 app = typer.Typer(
     help="Cited answers to safety questions about software built on pre-trained models.",
@@ -114,6 +116,49 @@ def ask(
     with _opened() as assistant:
         answer = assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
         _show(as_json, answer.to_dict(), lambda: render.answer(answer))
+
+
+@app.command()
+def talk(
+    phase: Phase = None,
+    kind: Kind = None,
+    jurisdiction: Jurisdiction = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one answer a line.")] = False,
+) -> None:
+    """Answer one question a line, each after what was asked before it; an empty line ends."""
+    gc.enable()
+    history: list[Answer] = []
+    with _opened() as assistant:
+        for question in _lines():
+            try:
+                answer = assistant.ask(
+                    question, phase=phase, kind=kind, jurisdiction=jurisdiction, history=history
+                )
+            except QuestionError as error:
+                print(render.printable(str(error)), file=sys.stderr)
+                continue
+            history = [*history, answer][-HISTORY:]
+            if as_json:
+                print(json.dumps(answer.to_dict(), ensure_ascii=False))
+            else:
+                render.console().print(render.answer(answer), "")
+            sys.stdout.flush()
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input up to the first empty one, with a prompt where a person types."""
+    while True:
+        try:
+            line = (
+                input("? ")
+                if sys.stdin.isatty()
+                else sys.stdin.buffer.readline().decode("utf-8", "replace")
+            )
+        except EOFError:
+            return
+        if not line.strip():
+            return
+        yield line
 
 
 @app.command()

@@ -121,8 +121,12 @@ def _reference(citations: list[Citation]) -> Text:
 
 
 def _footer(answered: Answer) -> str:
-    phases = ", ".join(answered.phases) or "any phase"
-    return f"Read as: {phases} · corpus {answered.corpus_version}"
+    """How the question was read: a follow-up in full, and the phase of an answer."""
+    read = [answered.read_as] if answered.read_as != answered.question else []
+    if answered.statements:
+        read.append(", ".join(answered.phases) or "any phase")
+    corpus = f"corpus {answered.corpus_version}"
+    return f"Read as: {' · '.join([*read, corpus])}" if read else corpus
 
 
 def _abstention(answered: Answer) -> RenderableType:
@@ -133,7 +137,7 @@ def _abstention(answered: Answer) -> RenderableType:
             Text(f"  • {topic.question} ({topic.source_id} {topic.locator}: {topic.title})")
             for topic in answered.nearest
         ]
-    parts += [Text(), Text(f"corpus {answered.corpus_version}", "dim")]
+    parts += [Text(), Text(_footer(answered), "dim")]
     return Group(*parts)
 
 
