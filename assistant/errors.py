@@ -5,6 +5,7 @@
     ├── QuestionError        a question cannot be taken: empty, too long, unknown phase
     ├── SettingsError        a setting has a value that cannot be used
     ├── ModelError           the embedding model is absent, or is not the one that was pinned
+    ├── FileRefused          a file of the user's cannot be read, or must not be: path, why, remedy
     └── IndexFailure         the index cannot be used
         ├── IndexMissing     there is none yet
         ├── IndexMismatch    it was built for another corpus, recipe or model
@@ -42,6 +43,18 @@ class SettingsError(AssistantError):
 
 class ModelError(AssistantError):
     """The embedding model cannot be found, or its weights are not the pinned ones."""
+
+
+class FileRefused(AssistantError):
+    """A user's file that gives no text.
+
+    reason: "missing", "unreadable", "empty", "too-large", "unsupported", "wrong-extension",
+    "encoding", "encrypted", "damaged", "scanned", "no-text", "hostile", "timeout" or "memory".
+    """
+
+    def __init__(self, path: Path, reason: str, problem: str, remedy: str) -> None:
+        self.path, self.reason, self.problem, self.remedy = path, reason, problem, remedy
+        super().__init__(f"{path} {problem}. {remedy}.")
 
 
 class IndexFailure(AssistantError):

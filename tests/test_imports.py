@@ -31,13 +31,16 @@ ORDER = [
 ]
 """From the first to the last; a module imports from before its own set, or within its folder."""
 HOMES = {
+    "charset_normalizer": {"documents/formats/decoding.py"},
     "chromadb": {"index/store.py"},
     "filelock": {"index/build.py"},
     "gradio": {"interfaces/web.py"},
     "langchain": {"generation.py", "prompts.py"},
+    "markdown_it": {"documents/formats/markdown.py"},
     "mcp": {"interfaces/mcp.py"},
     "onnxruntime": {"embedding.py"},
-    "pypdf": {"documents/pdf.py"},
+    "pypdf": {"documents/formats/pdf.py", "documents/formats/pdf_text.py"},
+    "selectolax": {"documents/formats/html.py", "documents/formats/markdown.py"},
     "sentence_transformers": {"embedding.py"},
     "tokenizers": {"embedding.py"},
     "torch": {"embedding.py"},

@@ -47,7 +47,7 @@ class Extracted:
     """A file as text; offsets count characters of ``text``; blocks stand in order and do not overlap.
 
     metadata: what the file or a sidecar says of itself (title, date, kind, binding, …), not trusted.
-    sha256: of the file's bytes. media: "pdf", "docx", "html", "markdown", "text", "csv" or "json".
+    sha256: of the file's bytes. media: "pdf", "docx", "html", "markdown", "text", "csv", "json" or "yaml".
     """
 
     title: str

@@ -1,0 +1,98 @@
+"""What a format module builds up: text block by block, and what is said of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from assistant.documents.extracted import Block, BlockKind, Page, Suspicion
+
+ENUMERATOR = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]{1,2}|[ivxlIVXL]{1,5})[.)]\)?|[•▪◦‣·–—-]")
+"""A list item's mark without its text: "(a)", "12.", "iv)", a bullet."""
+
+# Control characters drive terminals, not readers; a soft hyphen is a place to break a line.
+_DROPPED = dict.fromkeys([*range(9), 11, *range(14, 32), *range(127, 160), 0xAD])
+_DROPPED |= {0x0C: "\n", 0x0D: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
+
+
+class Refusal(Exception):
+    """A file that a format module will not read: FileRefused without the path.
+
+    problem: what follows the file's name ("is encrypted"); remedy: a sentence without its stop.
+    """
+
+    def __init__(self, reason: str, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.reason, self.problem, self.remedy = reason, problem, remedy
+
+
+@dataclass(slots=True)
+class Draft:
+    """Blocks are added in reading order and are parted by a blank line in ``text``.
+
+    Raises Refusal from ``add`` when the text outgrows ``max_chars``.
+    """
+
+    max_chars: int
+    title: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    suspicions: list[Suspicion] = field(default_factory=list)
+    _parts: list[str] = field(default_factory=list)
+    _length: int = 0
+
+    @property
+    def text(self) -> str:
+        """All blocks."""
+        return "".join(self._parts)
+
+    def add(self, kind: BlockKind, text: str, level: int = 0, hidden: str = "") -> None:
+        """Append a block; ``hidden`` says why a reader of the file does not see it, if so."""
+        text = _clean(text).strip("\n").rstrip()
+        if not text.strip() or (hidden and _is_mark(text)):
+            return
+        if self._parts:
+            self._parts.append("\n\n")
+            self._length += 2
+        start, stop = self._length, self._length + len(text)
+        if stop > self.max_chars:
+            raise Refusal(
+                "hostile",
+                f"holds more than {self.max_chars:,} characters of text",
+                "Split it into smaller files and add those",
+            )
+        self._parts.append(text)
+        self._length = stop
+        self.blocks.append(Block(kind, start, stop, level))
+        if hidden:
+            self.suspicions.append(Suspicion("hidden", start, stop, hidden))
+
+    def begin_page(self, number: int, label: str) -> None:
+        """The next block opens this page; a page without text begins where the next one does."""
+        start = self._length + 2 if self._parts else 0
+        self.pages.append(Page(start, number, label))
+
+    def first_heading(self) -> str:
+        """The first heading that is not hidden, or nothing."""
+        hidden = {suspicion.start for suspicion in self.suspicions}
+        text = self.text
+        for block in self.blocks:
+            if block.kind == "heading" and block.start not in hidden:
+                return text[block.start : block.stop]
+        return ""
+
+
+def _is_mark(text: str) -> bool:
+    """Whether hidden text is too short to say anything, such as "TOC end" or "GOOD"."""
+    return len(text) < 40 and len(text.split()) < 4
+
+
+def _clean(text: str) -> str:
+    """Text without control characters and halves of surrogate pairs; lines end with a line feed."""
+    text = text.replace("\r\n", "\n").translate(_DROPPED)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
