@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
-from assistant.taxonomy import Term
+from assistant.taxonomy import Taxonomy, Term
 
 MAX_CHARS = 2000
 _WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
@@ -294,7 +294,7 @@ def read_question(text: str, corpus: Corpus) -> Question:
         words=content_words(clean),
         mentions=mentions,
         phases=_phases(clean, corpus.taxonomy.phases),
-        concerns=_named(clean, corpus.taxonomy.concerns),
+        concerns=named_concerns(clean, corpus.taxonomy),
         language=None if mentions else _foreign(clean),
         elsewhere=named_elsewhere(clean, corpus.elsewhere),
         wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(clean)),
@@ -318,9 +318,10 @@ def content_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word not in _STOP))
 
 
-def _named(text: str, terms: Mapping[str, Term]) -> tuple[str, ...]:
+def named_concerns(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The concerns whose vocabulary a text uses, in the order of the taxonomy."""
     lowered = text.casefold()
-    return tuple(key for key, term in terms.items() if _weight(lowered, term))
+    return tuple(key for key, term in taxonomy.concerns.items() if _weight(lowered, term))
 
 
 def _weight(lowered: str, term: Term) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from assistant.types import Page as Page
+
 BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
 SuspicionKind = Literal["instruction", "invisible", "hidden"]
 
@@ -21,15 +23,6 @@ class Block:
     start: int
     stop: int
     level: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where a page's text starts; number: counted from 1; label: as printed on it or named by it."""
-
-    start: int
-    number: int
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
