@@ -23,7 +23,7 @@ from assistant.api import Assistant
 from assistant.checklists import PER_CONCERN
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
-from assistant.interfaces import render
+from assistant.interfaces import library, render
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.settings import load_settings
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
+app.add_typer(library.app)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Phase = Annotated[
@@ -47,6 +48,13 @@ Jurisdiction = Annotated[
     list[str] | None,
     typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated."),
 ]
+Collection = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection", help="Cite this collection of your documents only; 'shipped' is the corpus."
+    ),
+]
+Without = Annotated[list[str] | None, typer.Option("--without", help="Leave this collection out.")]
 
 
 class _Interrupted(BaseException):
@@ -106,11 +114,20 @@ def ask(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the sources, or say that they do not cover it."""
     with _opened() as assistant:
-        answer = assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        answer = assistant.ask(
+            question,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+        )
         _show(as_json, answer.to_dict(), lambda: render.answer(answer))
 
 
@@ -121,11 +138,21 @@ def search(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """List the provisions nearest to a query, with their scores."""
     with _opened() as assistant:
-        hits = assistant.search(query, k, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        hits = assistant.search(
+            query,
+            k,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+        )
         rows = [
             {
                 "id": hit.provision.id,
