@@ -50,10 +50,16 @@ def sentences(markdown: str) -> list[str]:
     found: list[str] = []
     parser = MarkdownIt("commonmark").enable(["table"])
     for token in parser.parse(_FRONT.sub("", markdown)):
-        if token.type == "inline":
+        if token.type == "inline" and not _is_contents(token):
             text = even("".join(_plain(token.children or ())))
             found += [part for part in _END.split(text) if len(part.split()) >= _SHORTEST_WORDS]
     return found
+
+
+def _is_contents(token: Token) -> bool:
+    """Whether a line is a link within the file: a table of contents, of which a PDF has its own."""
+    links = [child for child in token.children or () if child.type == "link_open"]
+    return len(links) == 1 and str(links[0].attrGet("href")).startswith("#")
 
 
 def _plain(tokens: Sequence[Token]) -> Iterator[str]:
@@ -68,7 +74,7 @@ def even(text: str) -> str:
     """Text with single spaces and straight quotes and dashes."""
     text = re.sub(r"\[\^[^\]]*\]|[⁰¹²³⁴⁵⁶⁷⁸⁹]+", "", text)  # a footnote's mark
     text = re.sub(r"-{2,3}", "-", text.translate(_QUOTES)).replace("…", "...")
-    return " ".join(text.split())
+    return " ".join(text.replace("**", "").split())
 
 
 def compare(wanted: Sequence[str], text: str) -> Share:

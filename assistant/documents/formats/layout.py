@@ -9,12 +9,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from assistant.documents.extracted import BlockKind
 from assistant.documents.formats.draft import ENUMERATOR
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ITEM = re.compile(r"(?:[•▪◦‣●○■□❖➢✓·–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)])\s+\S")
+_MINUS = re.compile(r"(?<=[^\W\d_])−(?=[^\W\d_])")
+"""A minus sign between letters is a hyphen out of a mathematical font."""
 _NUMBERING = re.compile(r"(?:[A-Z]{1,3}\.?)?\d+(?:\.\d+)*\.?")
 _EDGE = 0.1
 """Headers and footers stand in the outer tenth of a page."""
@@ -131,7 +134,7 @@ def lay_out(
     every = [line for page in lines for line in page]
     if not every:
         return Layout([])
-    words = Counter(word for line in every for word in _WORD.findall(line.text.lower()))
+    words = _vocabulary(every)
     leading = _leading(lines)
     chunks = [chunk for page, of in enumerate(lines) for chunk in _chunks(page, of, leading)]
     headings = _headings(chunks, titles, _body_size(every))
@@ -191,19 +194,26 @@ def _line(group: list[Run], heavy: int) -> Line:
         raised = run.size < 0.8 * main.size and run.y > main.y + 0.15 * main.size
         if raised and shown.strip().isdigit():
             shown = shown.translate(_SUPERSCRIPT)
-        elif run.x0 - end > 0.16 * main.size and text and text[-1] != " ":
+        elif run.x0 - end > (0.5 if _closes(text, shown) else 0.16) * main.size:
             text += " "
         text += shown
         end = run.x1
     bold = sum(len(run.text) for run in group if run.weight >= heavy)
     return Line(
-        text=" ".join(text.split()),
+        text=_MINUS.sub("-", " ".join(text.split())),
         x0=group[0].x0,
         x1=max(run.x1 for run in group),
         y=main.y,
         size=main.size,
-        bold=bold * 2 > sum(len(run.text) for run in group),
+        bold=bold > 0.9 * sum(len(run.text) for run in group),
         mono=main.mono,
+    )
+
+
+def _closes(text: str, more: str) -> bool:
+    """Whether no space belongs between two runs, as before a comma that follows boxed code."""
+    return text.endswith(("(", "[", "{", "“")) or more.startswith(
+        (",", ".", ";", ":", ")", "]", "}")
     )
 
 
@@ -213,7 +223,7 @@ def _in_columns(lines: list[Line]) -> list[Line]:
     if gutter is None:
         return lines
     sides = [line.x0 > gutter for line in lines if not line.x0 < gutter < line.x1]
-    switches = sum(one != other for one, other in zip(sides, sides[1:], strict=False))
+    switches = sum(one != other for one, other in pairwise(sides))
     if switches < 0.25 * len(sides):
         return lines
     ordered: list[Line] = []
@@ -278,7 +288,7 @@ def _leading(pages: list[list[Line]]) -> dict[float, float]:
     """The commonest distance of baselines for each font size."""
     found: dict[float, Counter[float]] = defaultdict(Counter)
     for lines in pages:
-        for upper, lower in zip(lines, lines[1:], strict=False):
+        for upper, lower in pairwise(lines):
             drop = upper.y - lower.y
             if abs(upper.size - lower.size) < 0.2 and 0.9 * lower.size < drop < 2.2 * lower.size:
                 found[round(lower.size, 1)][round(drop * 2) / 2] += 1
@@ -371,7 +381,7 @@ def _stands_out(chunk: Chunk, body: float) -> bool:
     text = " ".join(line.text for line in chunk.lines)
     if len(chunk.lines) > 3 or len(text) > 160 or sum(map(str.isalpha, text)) < 3:
         return False
-    if chunk.lines[0].mono or text.endswith((".", ",", ";", ":")):
+    if chunk.lines[0].mono or text.endswith((".", ",", ";", ":", "-")):
         return False
     return size > 1.12 * body or (bold and size > 0.97 * body and len(chunk.lines) < 3)
 
@@ -438,39 +448,8 @@ def _rows(chunks: list[Chunk], index: int, headings: dict[int, int]) -> list[lis
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_KEPT_HYPHEN = frozenset(
-    (
-        "all",
-        "anti",
-        "cross",
-        "co",
-        "end",
-        "ex",
-        "high",
-        "in",
-        "inter",
-        "large",
-        "long",
-        "low",
-        "machine",
-        "mid",
-        "multi",
-        "non",
-        "off",
-        "on",
-        "open",
-        "post",
-        "pre",
-        "real",
-        "self",
-        "semi",
-        "short",
-        "sub",
-        "third",
-        "two",
-        "well",
-    )
-)
+_BROKEN = re.compile(r"([^\W\d_]+)[-‐‑]$")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S*$")
 
 
 def _flow(chunks: list[Chunk], words: Counter[str]) -> str:
@@ -483,23 +462,37 @@ def _flow(chunks: list[Chunk], words: Counter[str]) -> str:
 
 
 def glue(text: str, more: str, words: Counter[str]) -> str:
-    """Two parts of a sentence in one; ``words``: how often each occurs in the document."""
+    """Two parts of a sentence in one; ``words``: how often each occurs unbroken in the document."""
     if not text:
         return more
-    broken = re.search(r"([^\W\d_]+)[-‐]$", text)
+    broken = _BROKEN.search(text)
     if not broken:
-        slash = text.endswith(("/", "—")) and not text.endswith(" —")
-        return text + more if slash else f"{text} {more}"
+        address = _ADDRESS.search(text) and re.match(r"[a-z\d]*[/.?=&_-]\S", more)
+        return text + more if address or re.search(r"\S[/—]$", text) else f"{text} {more}"
     rest = re.match(r"[^\W\d_]+", more)
-    if not rest or not rest[0][0].islower():
+    if not rest or more[rest.end() :].startswith("-") or broken[1].isupper() != rest[0].isupper():
         return text + more
     first, second = broken[1].lower(), rest[0].lower()
     whole, hyphened = words[first + second], words[f"{first}-{second}"]
     if whole or hyphened:
         keep = hyphened > whole
     else:
-        keep = words[first] > 0 and words[second] > 0 and len(first) > 2 and len(second) > 2
+        keep = words[first] > 0 and words[second] > 0 and min(len(first), len(second)) > 2
     return text + more if keep else text[:-1] + more
+
+
+def _vocabulary(lines: Sequence[Line]) -> Counter[str]:
+    """How often each word occurs, the parts of words that a line end breaks left out."""
+    words: Counter[str] = Counter()
+    after_break = False
+    for line in lines:
+        found = _WORD.findall(line.text.lower())
+        broken = _BROKEN.search(line.text) is not None
+        whole = found[1 if after_break else 0 : -1 if broken else None]
+        words.update(whole)
+        words.update(part for word in whole if "-" in word for part in word.split("-"))
+        after_break = broken
+    return words
 
 
 def _code(chunk: Chunk) -> str:
