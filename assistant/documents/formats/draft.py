@@ -47,11 +47,14 @@ class Draft:
         """All blocks."""
         return "".join(self._parts)
 
-    def add(self, kind: BlockKind, text: str, level: int = 0, hidden: str = "") -> None:
-        """Append a block; ``hidden`` says why a reader of the file does not see it, if so."""
+    def add(self, kind: BlockKind, text: str, level: int = 0, hidden: str = "") -> int:
+        """Append a block and give its start; without text nothing is appended.
+
+        hidden: why a reader of the file does not see it, if so.
+        """
         text = _clean(text).strip("\n").rstrip()
         if not text.strip() or (hidden and _is_mark(text)):
-            return
+            return self._length
         if self._parts:
             self._parts.append("\n\n")
             self._length += 2
@@ -67,11 +70,12 @@ class Draft:
         self.blocks.append(Block(kind, start, stop, level))
         if hidden:
             self.suspicions.append(Suspicion("hidden", start, stop, hidden))
+        return start
 
-    def begin_page(self, number: int, label: str) -> None:
-        """The next block opens this page; a page without text begins where the next one does."""
-        start = self._length + 2 if self._parts else 0
-        self.pages.append(Page(start, number, label))
+    @property
+    def length(self) -> int:
+        """Characters so far."""
+        return self._length
 
     def first_heading(self) -> str:
         """The first heading that is not hidden, or nothing."""
