@@ -18,10 +18,12 @@ from assistant.errors import (
     IndexMismatch,
     IndexMissing,
     IndexUnwritable,
+    LibraryError,
     ModelError,
     QuestionError,
     SettingsError,
 )
+from assistant.library import Library
 from assistant.retrieval import Hit
 from assistant.settings import Settings, load_settings
 from assistant.types import (
@@ -57,6 +59,8 @@ __all__ = [
     "IndexMismatch",
     "IndexMissing",
     "IndexUnwritable",
+    "Library",
+    "LibraryError",
     "ModelError",
     "Provision",
     "QuestionError",

@@ -206,6 +206,8 @@ def test_public_names() -> None:
         "IndexMismatch",
         "IndexMissing",
         "IndexUnwritable",
+        "Library",
+        "LibraryError",
         "ModelError",
         "Provision",
         "QuestionError",

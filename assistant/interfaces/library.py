@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 
 from assistant.interfaces import render
 from assistant.interfaces.render import Text
-from assistant.library import Held, Library, LibraryDocument, Report
+from assistant.library import STATES, Held, Library, LibraryDocument, Report
 from assistant.settings import load_settings
 
 app = typer.Typer()
@@ -93,7 +93,7 @@ def remove(
 ) -> None:
     """Remove documents, and take their text and vectors off the disk."""
     removed = Library(load_settings()).remove(names or (), collection=collection)
-    _show(False, None, lambda: Group(*(Text(f"removed  {entry.id}") for entry in removed)))
+    _show(False, None, lambda: Group(*map(_removed, removed)))
 
 
 @app.command()
@@ -138,8 +138,7 @@ def _report(report: Report) -> RenderableType:
             details += [f"{outcome.held} in quarantine"] if outcome.held else []
             text.append(f"  {', '.join(filter(None, details))}", "dim")
         lines.append(text)
-    states = ("added", "replaced", "alias", "unchanged", "failed")
-    sums = ", ".join(f"{report.count(state)} {state}" for state in states)
+    sums = ", ".join(f"{report.count(state)} {state}" for state in STATES)
     took = (
         f"would take about {report.seconds:.0f} s" if report.dry_run else f"{report.seconds:.1f} s"
     )
@@ -164,6 +163,13 @@ def _documents(found: Iterable[LibraryDocument]) -> RenderableType:
             text.append(f"\n       {path}", "dim")
         lines.append(text)
     return Group(*lines) if lines else Text("Nothing was added. `safety-assistant add PATH` does.")
+
+
+def _removed(entry: LibraryDocument) -> Text:
+    text = Text("removed   ", "green")
+    text.append(entry.id)
+    text.append(f"  {', '.join(entry.paths)}", "dim")
+    return text
 
 
 def _held(held: Iterable[Held]) -> RenderableType:

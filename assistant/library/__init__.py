@@ -9,13 +9,14 @@ database and in its log, before the command ends; a run that is killed before le
 database, and the next one that writes does it.
 """
 
-from assistant.library.adding import Outcome, Report
+from assistant.library.adding import STATES, Outcome, Report
 from assistant.library.library import SHIPPED, Library
 from assistant.library.shelf import Found, Shelf, Shelved
 from assistant.library.store import Held, LibraryDocument
 
 __all__ = [
     "SHIPPED",
+    "STATES",
     "Found",
     "Held",
     "Library",

@@ -11,9 +11,9 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from assistant.documents.extracted import Extracted
 from assistant.documents.reading import Limits, Reader
@@ -25,8 +25,9 @@ from assistant.library.store import NewDocument, Store, Written
 from assistant.questions import named_concerns
 from assistant.taxonomy import Taxonomy
 
-State = Literal["added", "unchanged", "replaced", "alias", "failed"]
+State = Literal["added", "replaced", "alias", "unchanged", "failed"]
 Progress = Callable[[str, int, int], None]
+STATES: tuple[State, ...] = get_args(State)
 _TOGETHER = 512
 """Passages embedded at once: enough that batches of like length are full."""
 _SAMPLE = 64
@@ -223,7 +224,7 @@ class Adder:
         extracted = reader.read(job.path)
         stated = {**extracted.metadata, **sidecar(job.path)}
         metadata = describe(job.given, stated, extracted.title or job.path.stem, self._taxonomy)
-        passages = cut(extracted, self._max_chars)
+        passages = cut(replace(extracted, title=metadata.title), self._max_chars)
         if not passages:
             raise FileRefused(
                 job.path, "no-text", "holds nothing but headings", "Leave it out or add text to it"

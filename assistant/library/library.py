@@ -24,7 +24,6 @@ DEFAULT = "documents"
 SHIPPED = "shipped"
 """The name under which the shipped corpus is included or left out beside collections."""
 _COLLECTION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-_TOGETHER = 512
 
 
 class Library:
