@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assistant.documents.extracted import Block, BlockKind, Page, Suspicion
 
@@ -13,6 +13,9 @@ ENUMERATOR = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]{1,2}|[ivxlIVXL]{1,5})[.)]\)?|[�
 # Control characters drive terminals, not readers; a soft hyphen is a place to break a line.
 _DROPPED = dict.fromkeys([*range(9), 11, *range(14, 32), *range(127, 160), 0xAD])
 _DROPPED |= {0x0C: "\n", 0x0D: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
+
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=[\"'“‘(]?[A-Z0-9])")
+_LONGEST_INTRODUCTION = 300
 
 
 class Refusal(Exception):
@@ -67,10 +70,35 @@ class Draft:
             )
         self._parts.append(text)
         self._length = stop
-        self.blocks.append(Block(kind, start, stop, level))
         if hidden:
+            self.blocks.append(Block("paragraph", start, stop))
             self.suspicions.append(Suspicion("hidden", start, stop, hidden))
+        else:
+            self.blocks.append(Block(kind, self._introduced(kind, start), stop, level))
         return start
+
+    def _introduced(self, kind: BlockKind, start: int) -> int:
+        """Where a block begins with the sentence that introduces it, which the one before gives up.
+
+        A table is introduced by the last sentence before it, a list by one that ends in a colon.
+        """
+        last = self.blocks[-1] if self.blocks else None
+        if kind not in ("table", "list") or not last or last.kind != "paragraph":
+            return start
+        if self.suspicions and self.suspicions[-1].start == last.start:
+            return start
+        before = self._parts[-3]
+        if kind == "list" and not before.endswith(":"):
+            return start
+        ends = [match.end() for match in _SENTENCE_END.finditer(before)]
+        sentence = ends[-1] if ends else 0
+        if len(before) - sentence > _LONGEST_INTRODUCTION:
+            return start
+        self.blocks.pop()
+        if sentence:
+            kept = last.start + len(before[:sentence].rstrip())
+            self.blocks.append(replace(last, stop=kept))
+        return last.start + sentence
 
     @property
     def length(self) -> int:

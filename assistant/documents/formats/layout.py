@@ -15,12 +15,15 @@ from assistant.documents.extracted import BlockKind
 from assistant.documents.formats.draft import ENUMERATOR
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl"}
 _ITEM = re.compile(r"(?:[•▪◦‣●○■□❖➢✓·–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)])\s+\S")
 _MINUS = re.compile(r"(?<=[^\W\d_])−(?=[^\W\d_])")
 """A minus sign between letters is a hyphen out of a mathematical font."""
 _NUMBERING = re.compile(r"(?:[A-Z]{1,3}\.?)?\d+(?:\.\d+)*\.?")
-_EDGE = 0.1
-"""Headers and footers stand in the outer tenth of a page."""
+_EDGE = 0.12
+"""Headers and footers stand in this part of a page's height, at its top and at its bottom."""
+_LEADERS = re.compile(r"(?:\s?\.){4,}\s*")
+"""The dots between an entry of a table of contents and its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ def _line(group: list[Run], heavy: int) -> Line:
         end = run.x1
     bold = sum(len(run.text) for run in group if run.weight >= heavy)
     return Line(
-        text=_MINUS.sub("-", " ".join(text.split())),
+        text=_LEADERS.sub(" … ", _MINUS.sub("-", " ".join(text.translate(_LIGATURES).split()))),
         x0=group[0].x0,
         x1=max(run.x1 for run in group),
         y=main.y,
@@ -321,7 +324,9 @@ def _continues(chunk: Chunk, line: Line, leading: dict[float, float]) -> bool:
         return False
     if last.mono and line.mono:
         return True
-    if last.bold != line.bold or last.mono != line.mono or _ITEM.match(line.text):
+    if last.bold != line.bold or last.mono != line.mono or " … " in last.text[-12:]:
+        return False
+    if _ITEM.match(line.text) and not _goes_on_with_dash(chunk, line):
         return False
     if line.x0 > last.x1 or line.x1 < chunk.x0:
         return False
@@ -334,6 +339,12 @@ def _continues(chunk: Chunk, line: Line, leading: dict[float, float]) -> bool:
     elif abs(shift) > 0.8 * size and not centred:
         return False
     return not _deliberate_break(chunk, line)
+
+
+def _goes_on_with_dash(chunk: Chunk, line: Line) -> bool:
+    """Whether a line begins with a dash of its sentence, not with that of an item."""
+    level = len(chunk.lines) > 1 and abs(line.x0 - chunk.lines[-1].x0) < 0.2 * line.size
+    return line.text[0] in "–—" and level and chunk.lines[-1].text[-1] not in ".;:"
 
 
 def _deliberate_break(chunk: Chunk, line: Line) -> bool:

@@ -129,7 +129,7 @@ def page_text(page: PageObject, fonts: Fonts) -> PageText:
     contents = page.get_contents()
     if contents is not None:
         resources = page.get("/Resources")
-        _Interpreter(found, fonts, page.pdf).run(contents, _dictionary(resources), start)
+        _Interpreter(found, fonts, page.pdf).run(contents, _dictionary(resources), _State(start))
     return found
 
 
@@ -142,9 +142,9 @@ class _Interpreter:
         self.forms = 0
         self.running: list[int] = []
 
-    def run(self, stream: ContentStream, resources: DictionaryObject, start: Matrix) -> None:
+    def run(self, stream: ContentStream, resources: DictionaryObject, state: _State) -> None:
         """Carry out one stream, and the forms that it draws."""
-        state, stack = _State(start), list[_State]()
+        stack: list[_State] = []
         tm = line = _IDENTITY
         path: list[tuple[float, float]] = []
         artifacts: list[bool] = []
@@ -193,14 +193,15 @@ class _Interpreter:
                     state.alpha = float(entry.get("/ca", state.alpha))
                 elif operator == b"re":
                     x, y, w, h = map(float, operands[:4])
-                    path += [_point((x, y), state.ctm), _point((x + w, y + h), state.ctm)]
+                    corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+                    path += [_point(corner, state.ctm) for corner in corners]
                 elif operator in (b"m", b"l"):
                     path.append(_point((float(operands[0]), float(operands[1])), state.ctm))
                 elif operator in (b"c", b"v", b"y"):
                     path.append(_point((float(operands[-2]), float(operands[-1])), state.ctm))
                 elif operator in _PAINTERS:
                     if path and operator not in (b"S", b"s", b"n") and state.alpha > 0.1:
-                        self._paint(path, state.fill)
+                        self._paint(path, state.fill if _is_box(path) else None)
                     path = []
                 elif operator == b"Do":
                     self._draw(
@@ -210,6 +211,8 @@ class _Interpreter:
                     artifacts.append(bool(operands) and operands[0] == "/Artifact")
                 elif operator == b"EMC" and artifacts:
                     artifacts.pop()
+                elif operator == b"sh":
+                    self._paint([(0.0, 0.0), (self.page.width, self.page.height)], None)
                 elif operator == b"INLINE IMAGE":
                     self._paint([_point(p, state.ctm) for p in ((0, 0), (1, 1))], None)
             except (IndexError, TypeError, ValueError):
@@ -327,20 +330,27 @@ class _Interpreter:
                 or self.forms > _FORMS_A_PAGE
             ):
                 return
-            matrix = drawn.get("/Matrix")
-            start = _times(_matrix(matrix.get_object()), state.ctm) if matrix else state.ctm
-            inner = drawn.get("/Resources")
+            inner = state.copy()
+            if matrix := drawn.get("/Matrix"):
+                inner.ctm = _times(_matrix(matrix.get_object()), state.ctm)
+            own = drawn.get("/Resources")
             self.running.append(id(drawn))
             self.run(
                 ContentStream(drawn, self.pdf),
-                _dictionary(inner) if inner is not None else resources,
-                start,
+                resources if own is None else _dictionary(own),
+                inner,
             )
             self.running.pop()
 
 
 _SETTERS = {b"Tc": "char_space", b"Tw": "word_space", b"TL": "leading", b"Ts": "rise"}
 _PAINTERS = frozenset((b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*", b"S", b"s", b"n"))
+
+
+def _is_box(path: list[tuple[float, float]]) -> bool:
+    """Whether a path is one upright rectangle, so that all within it has its colour."""
+    xs, ys = {round(x, 1) for x, _ in path}, {round(y, 1) for _, y in path}
+    return len(xs) == 2 and len(ys) == 2 and len(path) in (4, 5)
 
 
 def _dictionary(value: Any) -> DictionaryObject:
