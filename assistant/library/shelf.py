@@ -20,10 +20,19 @@ import numpy as np
 
 from assistant.embedding import Embedder, Vectors
 from assistant.errors import LibraryError
-from assistant.library.store import connect, exists, read_document, read_source
+from assistant.library.store import (
+    connect,
+    exists,
+    read_document,
+    read_provision,
+    read_source,
+    read_text,
+)
 from assistant.types import Document, Provision, Source
 
 _CANDIDATES = 40
+_COMMON = 2000
+"""From so many passages on, a word is looked for only in what was found otherwise."""
 _TITLE = 2.0
 """Weight of a passage's title in BM25, where its body has 1."""
 _COSINE = 2.0
@@ -80,7 +89,7 @@ class Shelf:
         self._lock = threading.RLock()
         self._version = -1
         self._state: _State | None = None
-        self._documents = lru_cache(maxsize=32)(self._read_document)
+        self._texts = lru_cache(maxsize=32)(self._read_text)
         self._sentences = lru_cache(maxsize=4096)(self._embed_sentences)
 
     def close(self) -> None:
@@ -97,9 +106,8 @@ class Shelf:
 
     def document(self, identifier: str) -> Document | None:
         """A document with all its passages as provisions; None if there is none of this id."""
-        with self._reading() as state:
-            found = self._documents(identifier) if state else None
-            return found[0] if found else None
+        with self._reading():
+            return read_document(self._connection, identifier) if self._connection else None
 
     def read_text(self, identifier: str) -> tuple[str, str]:
         """A document's text and digest as they are stored now; ("", "unreadable") if it is gone."""
@@ -132,7 +140,7 @@ class Shelf:
             allowed = np.array([allows(source) for source in state.sources])[state.owners]
             open_to = allowed & ~state.held
             cosines = np.where(open_to, state.vectors @ vector, np.float32(-1))
-            near = np.argsort(-cosines, kind="stable")[:_CANDIDATES]
+            near = np.argpartition(-cosines, min(_CANDIDATES, len(cosines) - 1))[:_CANDIDATES]
             rows = {int(row) for row in (*near, *self._worded(state, words)) if open_to[row]}
             holding = self._holding(state, words, rows)
             ranked = sorted(
@@ -169,7 +177,7 @@ class Shelf:
             try:
                 (version,) = self._connection.execute("pragma data_version").fetchone()
                 if version != self._version:
-                    self._documents.cache_clear()
+                    self._texts.cache_clear()
                     self._state = _load(self._connection, self._embedder.digest)
                     self._version = version
                 yield self._state
@@ -186,8 +194,9 @@ class Shelf:
         )
 
     def _worded(self, state: _State, words: Iterable[str]) -> list[int]:
-        """Rows of the passages that BM25 puts first."""
-        wanted = " OR ".join(map(_quoted, words))
+        """Rows of the passages that BM25 puts first, by the words that tell passages apart."""
+        rare = [word for word in words if len(self._rows_of(word, _COMMON)) < _COMMON]
+        wanted = " OR ".join(map(_quoted, rare))
         if not wanted:
             return []
         found = self._execute(
@@ -212,21 +221,14 @@ class Shelf:
         return holding
 
     def _place(self, number: int) -> tuple[Document, Provision]:
-        ((identifier, locator),) = self._execute(
-            "select d.id, p.locator from passages p join documents d on d.number = p.document "
-            "where p.number = ?",
-            (number,),
-        )
-        found = self._documents(identifier)
-        assert found is not None
-        return found[0], found[1][locator]
-
-    def _read_document(self, identifier: str) -> tuple[Document, dict[str, Provision]] | None:
         assert self._connection is not None
-        document = read_document(self._connection, identifier)
-        if document is None:
-            return None
-        return document, {entry.locator: entry for entry in document.provisions}
+        ((owner,),) = self._execute("select document from passages where number = ?", (number,))
+        document = self._texts(owner)
+        return document, read_provision(self._connection, number, document)
+
+    def _read_text(self, number: int) -> Document:
+        assert self._connection is not None
+        return read_text(self._connection, number)
 
     def _embed_sentences(self, sha256: str, texts: tuple[str, ...]) -> Vectors:
         return self._embedder.embed(texts)

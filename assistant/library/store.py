@@ -13,7 +13,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -503,23 +503,26 @@ class Store:
 
 def read_document(connection: sqlite3.Connection, identifier: str) -> Document | None:
     """A document with all its passages as provisions, those in quarantine too; None if absent."""
-    row = connection.execute(
-        "select number, id, collection, sha256, added, text, pages, metadata from documents "
-        "where id = ?",
-        (identifier,),
-    ).fetchone()
+    row = connection.execute("select number from documents where id = ?", (identifier,)).fetchone()
     if row is None:
         return None
-    source = read_source(connection, row[0])
+    document = read_text(connection, row[0])
     passages = connection.execute(
-        "select locator, title, start, stop, segments, concerns from passages where document = ? "
-        "order by number",
-        (row[0],),
+        "select number from passages where document = ? order by number", (row[0],)
+    ).fetchall()
+    return replace(
+        document,
+        provisions=tuple(read_provision(connection, number, document) for (number,) in passages),
     )
-    metadata = _metadata(row[7])
-    pages = tuple(Page(*entry) for entry in json.loads(row[6]))
-    provisions = tuple(provision(source, metadata.phases, pages, *entry) for entry in passages)
-    return Document(source, row[5], row[3], provisions, pages)
+
+
+def read_text(connection: sqlite3.Connection, number: int) -> Document:
+    """A document with its text and pages, and without its passages."""
+    sha256, text, pages = connection.execute(
+        "select sha256, text, pages from documents where number = ?", (number,)
+    ).fetchone()
+    placed = tuple(Page(*entry) for entry in json.loads(pages))
+    return Document(read_source(connection, number), text, sha256, (), placed)
 
 
 def read_source(connection: sqlite3.Connection, number: int) -> Source:
@@ -549,25 +552,20 @@ def read_source(connection: sqlite3.Connection, number: int) -> Source:
     )
 
 
-def provision(
-    source: Source,
-    phases: tuple[str, ...],
-    pages: tuple[Page, ...],
-    locator: str,
-    title: str,
-    start: int,
-    stop: int,
-    segments: str,
-    concerns: str,
-) -> Provision:
-    """A passage, as the database has it, in the form of a provision."""
-    page = next((page.number for page in reversed(pages) if page.start <= start), None)
+def read_provision(connection: sqlite3.Connection, number: int, document: Document) -> Provision:
+    """A passage of a document in the form of a provision."""
+    locator, title, start, stop, segments, concerns, metadata = connection.execute(
+        "select p.locator, p.title, p.start, p.stop, p.segments, p.concerns, d.metadata "
+        "from passages p join documents d on d.number = p.document where p.number = ?",
+        (number,),
+    ).fetchone()
+    page, url = document.page(start), document.source.url
     return Provision(
-        source_id=source.id,
+        source_id=document.source.id,
         locator=locator,
         title=title,
-        url=f"{source.url}#page={page}" if page else source.url,
-        phases=phases,
+        url=f"{url}#page={page.number}" if page else url,
+        phases=_metadata(metadata).phases,
         concerns=tuple(json.loads(concerns)),
         roles=(),
         asks=(),
