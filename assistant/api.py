@@ -13,7 +13,7 @@ from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corp
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
-from assistant.library import SHIPPED, Library, Shelf
+from assistant.library import SHIPPED, Fetched, Library, Report, Shelf, load_official
 from assistant.questions import read_question
 from assistant.recipe import read_recipe
 from assistant.retrieval import (
@@ -24,6 +24,7 @@ from assistant.retrieval import (
     covered,
     load_ranking,
     look_up,
+    official_passage,
 )
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Checklist, Document, Provision, Said
@@ -246,6 +247,25 @@ class Assistant:
     def related(self, provision: Provision) -> tuple[Link, ...]:
         """The crosswalk of a provision: links whose object says the same, or something near it."""
         return self.corpus.related.get(provision.id, ())
+
+    def fetch(
+        self, source: str | Sequence[str] | None = None, *, progress: Progress | None = None
+    ) -> tuple[list[Fetched], Report]:
+        """Fetch the official texts of sources, or of all that allow it, into the library.
+
+        Raises QuestionError for an unknown source, LibraryError for one that may not be fetched.
+        """
+        known = dict.fromkeys(file.source_id for file in load_official(self.corpus.folder))
+        names = _known("source", source, list(self.corpus.by_source)) or tuple(known)
+        sources = [self.corpus.by_source[name].source for name in names]
+        return self.library.fetch(sources, progress=progress)
+
+    def official(self, provision: Provision) -> Provision | None:
+        """The passage of the official text that a provision digests, if the text was fetched.
+
+        That is the nearest one that holds the locator, else the nearest one.
+        """
+        return official_passage(provision, self._retriever)
 
     def document(self, source_id: str) -> Document:
         """A source's digest: its text, to which the offsets of citations refer."""

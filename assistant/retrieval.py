@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from assistant.embedding import Embedder, Vectors
 from assistant.errors import SettingsError
 from assistant.index import Index
 from assistant.index.lexical import FIELDS
-from assistant.library import SHIPPED, Found, Shelf
-from assistant.questions import WISHES, Question
+from assistant.library import SHIPPED, Found, Shelf, Shelved
+from assistant.questions import WISHES, Question, content_words
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
@@ -407,6 +408,31 @@ def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
         weight * confidence[name] for name, weight in ranking.abstention.items()
     )
     return 1.0 / (1.0 + math.exp(-value))
+
+
+def official_passage(provision: Provision, retriever: Retriever) -> Provision | None:
+    """The passage of a fetched official text that a provision of the corpus digests, if any."""
+    document = retriever.index.corpus.by_source.get(provision.source_id)
+    prefix = f"official/{provision.source_id}."
+    fetched = any(source.id.startswith(prefix) for source in retriever.shelf.sources())
+    if document is None or not fetched:
+        return None
+    text = document.text[provision.segments[0].start : provision.stop]
+    words = dict.fromkeys(content_words(provision.locator), 1.0)
+    found = retriever.shelf.search(
+        retriever.embedder.embed([f"{provision.title}\n{text}"])[0],
+        words,
+        lambda source: source.id.startswith(prefix),
+        SHELVED,
+    ).passages
+    named = [entry for entry in found if _holds(entry, provision.locator)]
+    return next((entry.provision for entry in (*named, *found)), None)
+
+
+def _holds(entry: Shelved, locator: str) -> bool:
+    provision = entry.provision
+    text = f"{provision.title}\n{entry.document.text[provision.start : provision.stop]}"
+    return bool(re.search(rf"(?<![\w.]){re.escape(locator)}(?![\w]|\.\d)", text))
 
 
 def look_up(mention: Mention, corpus: Corpus) -> tuple[Provision, ...]:

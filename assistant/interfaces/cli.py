@@ -26,6 +26,7 @@ from assistant.index import Progress
 from assistant.interfaces import library, render
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.settings import load_settings
+from assistant.types import Provision
 
 app = typer.Typer(
     help="Cited answers to safety questions about software built on pre-trained models.",
@@ -36,6 +37,8 @@ app = typer.Typer(
 index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
 app.add_typer(library.app)
+sources_app = typer.Typer(help="List what the corpus holds; fetch the official texts.")
+app.add_typer(sources_app, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Phase = Annotated[
@@ -209,6 +212,7 @@ def show(
                     entry.segments[0].start : entry.stop
                 ],
                 "related": [asdict(link) for link in assistant.related(entry)],
+                "official": _official_id(assistant, entry),
             }
             for entry in found
         ]
@@ -223,14 +227,36 @@ def show(
                     ),
                     "",
                 )
+                if official := _official_id(assistant, entry):
+                    console.print(f"Official text: safety-assistant show '{official}'", "")
 
 
-@app.command()
-def sources(as_json: AsJson = False) -> None:
-    """List what the corpus holds, by source, kind and phase."""
+def _official_id(assistant: Assistant, entry: Provision) -> str | None:
+    official = assistant.official(entry)
+    return official.id if official else None
+
+
+@sources_app.callback(invoke_without_command=True)
+def sources(context: typer.Context, as_json: AsJson = False) -> None:
+    """List what the corpus holds, by source, kind and phase; `fetch` brings official texts."""
+    if context.invoked_subcommand is not None:
+        return
     with _opened() as assistant:
         entries = assistant.sources()
         _show(as_json, [asdict(entry) for entry in entries], lambda: render.sources(entries))
+
+
+@sources_app.command("fetch")
+def sources_fetch(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of sources; without one, all that allow it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch official texts from their publishers, to be searched and shown beside the digests."""
+    with _opened() as assistant, library.bar() as progress:
+        fetched, report = assistant.fetch(ids, progress=progress)
+    library.finish_fetching(fetched, report, as_json)
 
 
 @app.command()

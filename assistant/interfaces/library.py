@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +14,19 @@ from rich.console import Group, RenderableType
 
 from assistant.interfaces import render
 from assistant.interfaces.render import Text
-from assistant.library import STATES, Held, Library, LibraryDocument, Report
+from assistant.library import STATES, Fetched, Held, Library, LibraryDocument, Report
 from assistant.settings import load_settings
 
 app = typer.Typer()
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_STYLE = {"added": "green", "replaced": "green", "alias": "cyan", "failed": "bold red"}
+_STYLE = {
+    "added": "green",
+    "replaced": "green",
+    "alias": "cyan",
+    "failed": "bold red",
+    "fetched": "green",
+    "changed": "yellow",
+}
 
 
 @app.command()
@@ -42,7 +49,7 @@ def add(
     as_json: _AsJson = False,
 ) -> None:
     """Add your own documents: PDF, Word, HTML, Markdown, text, CSV and JSON."""
-    with _bar() as progress:
+    with bar() as progress:
         report = Library(load_settings()).add(
             paths,
             collection=collection,
@@ -59,7 +66,7 @@ def add(
 @app.command()
 def refresh(as_json: _AsJson = False) -> None:
     """Read the files of your documents again and replace those that changed."""
-    with _bar() as progress:
+    with bar() as progress:
         report = Library(load_settings()).refresh(progress=progress)
     _finish(report, as_json)
 
@@ -120,6 +127,20 @@ def _finish(report: Report, as_json: bool) -> None:
     _show(as_json, asdict(report), lambda: _report(report))
     if report.failed:
         raise typer.Exit(1)
+
+
+def finish_fetching(fetched: Sequence[Fetched], report: Report, as_json: bool) -> None:
+    """Show what was fetched and added; exit with 1 if anything failed."""
+    data = {"fetched": [asdict(entry) for entry in fetched], "report": asdict(report)}
+    _show(as_json, data, lambda: Group(*map(_fetched, fetched), _report(report)))
+    if report.failed or any(entry.state == "failed" for entry in fetched):
+        raise typer.Exit(1)
+
+
+def _fetched(entry: Fetched) -> Text:
+    text = Text(f"{entry.state:9} ", _STYLE.get(entry.state, "dim"))
+    text.append(entry.detail or entry.file.url)
+    return text
 
 
 def _report(report: Report) -> RenderableType:
@@ -183,8 +204,8 @@ def _held(held: Iterable[Held]) -> RenderableType:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on standard error with rate and time left, where that is a terminal."""
+def bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress in bytes: a bar on standard error with rate and time left, where that is a terminal."""
     from rich.progress import (
         BarColumn,
         DownloadColumn,

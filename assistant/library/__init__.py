@@ -11,12 +11,15 @@ database, and the next one that writes does it.
 
 from assistant.library.adding import STATES, Outcome, Report
 from assistant.library.library import SHIPPED, Library
+from assistant.library.official import Fetched, Fetcher, load_official
 from assistant.library.shelf import Found, Shelf, Shelved
 from assistant.library.store import Held, LibraryDocument
 
 __all__ = [
     "SHIPPED",
     "STATES",
+    "Fetched",
+    "Fetcher",
     "Found",
     "Held",
     "Library",
@@ -25,4 +28,5 @@ __all__ = [
     "Report",
     "Shelf",
     "Shelved",
+    "load_official",
 ]

@@ -15,10 +15,12 @@ from assistant.embedding import Embedder, prepare_embedder
 from assistant.errors import LibraryError
 from assistant.library.adding import Adder, Job, Progress, Report, files_under
 from assistant.library.metadata import describe
+from assistant.library.official import COLLECTION, Fetched, Fetcher, chosen, load_official
 from assistant.library.store import Held, LibraryDocument, Store, exists
 from assistant.recipe import read_recipe
 from assistant.settings import Settings
 from assistant.taxonomy import Taxonomy, load_taxonomy
+from assistant.types import Source
 
 DEFAULT = "documents"
 SHIPPED = "shipped"
@@ -75,10 +77,10 @@ class Library:
         Raises LibraryError for a path that does not exist, an unknown value, or a library that
         cannot be written. A file that cannot be read is an outcome of the report, with the reason.
         """
-        if not _COLLECTION.fullmatch(collection) or collection == SHIPPED:
+        if not _COLLECTION.fullmatch(collection) or collection in (SHIPPED, COLLECTION):
             raise LibraryError(
                 f"'{collection[:80]}' cannot name a collection. Use lower-case letters, digits and "
-                f"hyphens, and another word than '{SHIPPED}'."
+                f"hyphens, and another word than '{SHIPPED}' and '{COLLECTION}'."
             )
         phases = [phase] if isinstance(phase, str) else list(phase or ())
         choices = {
@@ -91,6 +93,29 @@ class Library:
         describe({**given, "title": ""}, {}, "", self._taxonomy)
         jobs = [Job(path, collection, given) for path in files_under(map(Path, paths))]
         return self._run(jobs, dry_run, progress, limits)
+
+    def fetch(
+        self,
+        sources: Iterable[Source],
+        *,
+        progress: Progress | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> tuple[list[Fetched], Report]:
+        """Fetch the official texts of sources and add them to the collection "official".
+
+        ``progress`` is called with a file's name or a stage, the bytes done and in all. Raises
+        LibraryError for a source whose text may not be fetched; see Fetched for what goes wrong.
+        """
+        named = {source.id: source for source in sources}
+        files = chosen(load_official(self._settings.corpus), named)
+        fetcher = fetcher or Fetcher(self._settings.cache / COLLECTION)
+        fetched = fetcher.fetch(files, progress)
+        jobs = [
+            Job(entry.path, COLLECTION, _as_official(named[entry.file.source_id], entry.file.url))
+            for entry in fetched
+            if entry.state != "failed"
+        ]
+        return fetched, self._run(jobs, False, progress, Limits())
 
     def refresh(self, *, progress: Progress | None = None) -> Report:
         """Read the files of all documents again, replacing those that changed.
@@ -200,6 +225,20 @@ class Library:
                 f"{target} cannot be written: {error.strerror}. Choose another place."
             ) from error
         return count
+
+
+def _as_official(source: Source, url: str) -> dict[str, str]:
+    """What the full text of a source counts as: the same as its digest."""
+    return {
+        "title": f"{source.title}, full text",
+        "publisher": source.publisher,
+        "kind": source.kind,
+        "binding": source.binding,
+        "jurisdiction": source.jurisdiction,
+        "date": source.published,
+        "version": source.version,
+        "url": url,
+    }
 
 
 def _named(document: LibraryDocument, name: str) -> bool:
