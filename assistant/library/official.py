@@ -24,6 +24,7 @@ from assistant.files import parse_yaml, read_text
 
 COLLECTION = "official"
 _BLOCK = 65_536
+_SILENCE_S = 30.0
 Progress = Callable[[str, int, int], None]
 State = Literal["fetched", "unchanged", "changed", "failed"]
 
@@ -181,7 +182,7 @@ class Fetcher:
         port = parts.port or 443
         address = self.addresses(parts.hostname, port)[0]
         connection = http.client.HTTPSConnection(parts.hostname, port, context=self.tls)
-        plain = socket.create_connection((address, port), timeout=min(30.0, self.file_s))
+        plain = socket.create_connection((address, port), timeout=_SILENCE_S)
         try:
             connection.sock = self.tls.wrap_socket(plain, server_hostname=parts.hostname)
         except BaseException:
