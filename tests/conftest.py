@@ -61,6 +61,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("SAFETY_ASSISTANT_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SAFETY_ASSISTANT_SETTINGS", str(tmp_path / "no-settings.toml"))
+    monkeypatch.setenv("SAFETY_ASSISTANT_LIBRARY", str(tmp_path / "no-library"))
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "data"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pathlib import Path
 from assistant import Assistant, Settings, load_settings
 from assistant.embedding import open_embedder
 from assistant.recipe import read_recipe
+from evals import NO_LIBRARY
 
 QUESTIONS = (
     "May I load a .bin checkpoint I found on a model hub?",
@@ -40,7 +41,11 @@ def seconds(action: Callable[[], object]) -> float:
 
 def run(command: Sequence[str], cache: Path) -> None:
     """Run a process to its end, without its output; raises if it fails."""
-    environment = os.environ | {"SAFETY_ASSISTANT_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {
+        "SAFETY_ASSISTANT_CACHE": str(cache),
+        "SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY),
+        "HF_HUB_OFFLINE": "1",
+    }
     subprocess.run(command, check=True, env=environment, capture_output=True)
 
 
@@ -54,7 +59,10 @@ def in_turns(
 
 def peak_rss_mb(command: Sequence[str], cache: Path) -> float:
     """Peak resident memory in MB of a process that opens the assistant and asks repeatedly."""
-    environment = os.environ | {"SAFETY_ASSISTANT_CACHE": str(cache)}
+    environment = os.environ | {
+        "SAFETY_ASSISTANT_CACHE": str(cache),
+        "SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY),
+    }
     output = subprocess.run(
         command, check=True, env=environment, capture_output=True, text=True
     ).stdout
@@ -76,7 +84,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         cache, store = folder / "cache", folder / "tutorial"
-        settings = load_settings(cache=cache)
+        settings = load_settings(cache=cache, library=NO_LIBRARY)
         first_build = seconds(lambda: run([*_CLI, "index", "build"], cache))
         tutorial_build = seconds(
             lambda: run([*_TUTORIAL, "build", str(settings.corpus / "sources"), str(store)], cache)
