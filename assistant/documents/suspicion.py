@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from assistant.documents.extracted import Block, Suspicion
 
 _AT_START = (
-    r"(?:^|[.!?:;\n\-–—•*>#\"“'‘(\[|`]\s*|\b(?:please|kindly|now|then|instead|just|also|assistant"
+    r"(?:^|[.!?:;\n\-–—•*>#\"“'‘(\[|`]\s*|\b(?:please|kindly|now|then|instead|just|also|assistant|help me|want you to"
     r"|you (?:must|should|will|shall|can|may|have to|need to|are to|must now|will now|should now)),?\s+)"
 )
 _IGNORE = (
@@ -26,11 +26,13 @@ _IGNORE = (
 )
 _EARLIER = (
     r"(?:(?:all|any|every|each|the|your|my|our|of|and|system|safety|developer|previous|previously|prior"
-    r"|preceding|above|earlier|former|initial|original|past|existing|old|given|current|other|content)"
+    r"|preceding|above|earlier|former|initial|original|past|existing|old|given|current|other|content"
+    r"|security|ethical|moral|user)"
     r"(?:,|'s)?\s+)"
 )
 _RULES = (
-    r"(?:instructions?|directions?|directives?|guidelines?|guidance|rules?|prompts?|orders?|commands?"
+    r"(?:protocols?|polic(?:y|ies)|features|filters?|checks|ethics|laws|tasks?|texts?|messages?|conversations?"
+    r"|instructions?|directions?|directives?|guidelines?|guidance|rules?|prompts?|orders?|commands?"
     r"|programming|restrictions?|constraints?|limitations?|safeguards?|guardrails?|context)"
 )
 _AI = (
@@ -69,6 +71,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"|{_AT_START}{_IGNORE}\s+(?:(?:all|of|the|that)\s+){{0,2}}(?:above\b|everything\s+(?:above|before"
         rf"|written|you (?:were|have)|that)|what (?:the developer|you were|came before)"
         rf"|(?:instructions?|rules?)\s+(?:that came|given|above|before))"
+        rf"|{_AT_START}{_IGNORE}\s+{_RULES}(?=\s*(?:[.!,;:'\"]|$|and\b|then\b))"
+        rf"|{_AT_START}forget everything\b"
         rf"|{_AT_START}(?:discard|erase|forget|ignore)\s+(?:all\s+|your\s+)(?:\w+\s+)?(?:memory|context|rules)"
         rf"|\b(?:previous|prior|former|earlier|above) {_RULES}(?: above)? (?:are|is|were|have been|has been)"
         rf" (?:now )?(?:void|cancelled|canceled|superseded|replaced|revoked|overridden)"
@@ -83,10 +87,12 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"\b(?:from (?:now|this (?:point|moment)) on|henceforth|for the rest of this (?:session|conversation"
         rf"|chat)),?\s+(?:you|answer|act|behave|respond|do)\b"
         rf"|\byou are (?:now|no longer|going to (?:pretend|act|play|be))\b"
+        rf"|{_AT_START}pretend\s+(?:that )?you(?:'re| are)\b"
+        rf"|\byou are (?:an? )?[^.\n]{{0,40}}\b{_FREE}"
         rf"|{_AT_START}(?:pretend|imagine|suppose)\s+(?:to be|that you|you)\b[^.\n]*(?:{_FREE}|{_AI}|grandm|reply as)"
         rf"|{_AT_START}(?:act|behave|respond|answer|reply|role-?play)\s+(?:as(?: if| though)?|like)\b[^.\n]*{_FREE}"
         rf"|{_AT_START}role-?play as\b|\bassume the (?:persona|role|identity) of\b"
-        rf"|\b(?:developer|jailbreak|god|dan|unrestricted|unfiltered|debug) mode (?:is )?(?:now |enabled|activated|on\b)"
+        rf"|\b(?:developer|jailbreak|god|dan|unrestricted|unfiltered|debug)(?: \w+)? mode (?:is )?(?:now |enabled|activated|on\b)"
         rf"|{_AT_START}(?:enter|switch to|activate|enable) (?:\w+ )?(?:jailbreak|unrestricted|developer|dan|god) mode"
         rf"|{_AT_START}stay in character|\byour new (?:persona|role|identity|name|job|task|purpose)\b"
         rf"|\byou (?:have been|are) (?:freed\b|free (?:of|from)\b)|\bsimulate a persona|\bdo anything now\b"
@@ -98,7 +104,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"|{_AT_START}{_SHOW}\s+(?:\w+\s+){{0,3}}(?:your|initial|system)\s+(?:\w+\s+)?(?:system |initial )?"
         rf"(?:prompts?|instructions)\b"
         rf"|{_AT_START}{_SHOW}\s+(?:everything|all|the)\s+(?:\w+\s+){{0,3}}above\b[^.\n]*(?:starting|beginning|verbatim|line|word)"
-        rf"|\bwhat (?:were|are) your (?:initial |original |system )?instructions"
+        rf"|\bwhat(?:'s| is| was| were| are) your (?:initial |original |system |hidden |secret )*(?:instructions|prompt|rules)\b"
         rf"|{_AT_START}{_SHOW}\b[^.\n]{{0,60}}\b(?:rules?|instructions?|message)\s+you (?:were|have been|received)"
         rf"|\bdeveloper message you have been|\b(?:secret|key|password)\s+that is in your instructions"
         rf"|\bfirst \d+ words of your prompt|\byour full configuration and instructions"
@@ -122,6 +128,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"(?::\s*\w|,\s*(?:please|you|do not|always|never|mark|say|ignore|tell|rate|while|when)\b)"
         rf"|\bif (?:you are|an?|any) (?:an? )?{_AI}\b[^.\n]{{0,60}},\s*(?:\w+ ){{0,3}}(?:must |should )?{_TELL}"
         rf"|^\W*(?:system|admin(?:istrator)?|operator)\s+(?:override|message|note|notice|alert|update|command)\b[^\n]*:"
+        rf"|(?-i:\[SYSTEM\b[^\]\n]{{0,30}}\]|\bSYSTEM:)\s*\w"
         rf"|\[\s*system\s*(?:note|message|override)?\s*:?[^\]]*:"
         rf"|\b(?:llm|ai|assistant)(?:-only)? instructions?\s*(?:\([^)]*\))?\s*:"
         rf"|\b(?:any|all|every) {_AI} (?:that |which |who )?(?:processing|reading|indexing|index\w*|read\w*|summari\w+)"
@@ -143,7 +150,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"|\b(?:instead of|rather than) (?:answering|summari[sz]ing|replying|responding)\b[^.\n]*\b(?:ask|tell|say|write)\b"
         rf"|\byour (?:real|actual|true|only) (?:task|goal|purpose|objective|job)\b"
         rf"|\bin your (?:reply|answer|response|summary),?\s+(?:tell|say|ask|claim|state|mention|include)\b"
-        rf"|\bwhen(?:ever)? (?:you )?(?:summari[sz]\w+|asked|answering)\b[^.\n]{{0,60}},\s*(?:say|claim|state|tell|reply|answer|do not)\b"
+        rf"|\bwhen(?:ever)? (?:you )?(?:summari[sz]\w+|asked|answering)\b[^.\n]{{0,60}},\s*(?:say|claim|state|tell|reply|answer|do not|ignore)\b"
         rf"|{_AT_START}refuse to answer (?:any|all|every)\b[^.\n]*\b(?:say|tell)\b"
         rf"|\brespond only with\b|\banswer only with\b"
         rf"|{_AT_START}answer (?:the user'?s? )?[^.\n]{{0,30}}\bwith (?:false|wrong|misleading) information"
