@@ -10,7 +10,9 @@ import hashlib
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -31,6 +33,8 @@ STATES: tuple[State, ...] = get_args(State)
 _TOGETHER = 512
 """Passages embedded at once: enough that batches of like length are full."""
 _SAMPLE = 64
+_AHEAD = 16
+_STAGE = "Reading and embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +180,33 @@ class Adder:
 
     def _looked_at(self, jobs: list[Job], dry_run: bool) -> Iterator[Outcome | _Read]:
         """Each file read, or what became of it without; progress is counted in bytes."""
-        sizes = [_size(job.path) for job in jobs]
-        total, done = sum(sizes), 0
-        with Reader(self._limits) as reader:
-            for job, size in zip(jobs, sizes, strict=True):
-                self._progress("Reading and embedding", done, total)
-                try:
-                    yield self._known(job, dry_run) or self._read(job, reader)
-                except (FileRefused, LibraryError, CorpusError) as error:
-                    yield Outcome(job.path, "failed", str(error))
-                done += size
-        self._progress("Reading and embedding", total, total)
+        total, done = sum(_size(job.path) for job in jobs), 0
+        self._progress(_STAGE, done, total)
+        for job, result in self._in_turn(jobs, dry_run):
+            yield result
+            done += _size(job.path)
+            self._progress(_STAGE, done, total)
+
+    def _in_turn(self, jobs: list[Job], dry_run: bool) -> Iterator[tuple[Job, Outcome | _Read]]:
+        """Each job with its result; some files are read ahead, while the caller embeds."""
+        waiting: deque[tuple[Job, Future[Extracted]]] = deque()
+        with Reader(self._limits) as reader, ThreadPoolExecutor(1) as ahead:
+            try:
+                for job in jobs:
+                    try:
+                        known = self._known(job, dry_run)
+                    except (LibraryError, CorpusError) as error:
+                        known = Outcome(job.path, "failed", str(error))
+                    if known is not None:
+                        yield job, known
+                        continue
+                    waiting.append((job, ahead.submit(reader.read, job.path)))
+                    if len(waiting) > _AHEAD:
+                        yield self._read(*waiting.popleft())
+                while waiting:
+                    yield self._read(*waiting.popleft())
+            finally:
+                ahead.shutdown(wait=False, cancel_futures=True)
 
     def _known(self, job: Job, dry_run: bool) -> Outcome | None:
         """What becomes of a file whose content is there already; None if it has to be read."""
@@ -220,8 +240,13 @@ class Adder:
         after = describe(said, stated, before.title, self._taxonomy)
         return after if after != before else None
 
-    def _read(self, job: Job, reader: Reader) -> _Read:
-        extracted = reader.read(job.path)
+    def _read(self, job: Job, reading: Future[Extracted]) -> tuple[Job, Outcome | _Read]:
+        try:
+            return job, self._cut(job, reading.result())
+        except (FileRefused, LibraryError, CorpusError) as error:
+            return job, Outcome(job.path, "failed", str(error))
+
+    def _cut(self, job: Job, extracted: Extracted) -> _Read:
         stated = {**extracted.metadata, **sidecar(job.path)}
         metadata = describe(job.given, stated, extracted.title or job.path.stem, self._taxonomy)
         passages = cut(replace(extracted, title=metadata.title), self._max_chars)

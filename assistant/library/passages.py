@@ -70,8 +70,7 @@ class _Unit:
 def cut(extracted: Extracted, max_chars: int) -> list[Passage]:
     """The passages of a document, in its order, each of at most ``max_chars`` characters.
 
-    Longer are only what cannot be cut: a sentence, an item, and lists and tables up to four times
-    the length. A passage that holds a suspicious span, or stands under such a heading, is held.
+    Longer are only lists and tables, up to four times the length. A passage that holds a suspicious span, or stands under such a heading, is held.
     """
     passages: list[Passage] = []
     used: dict[str, int] = {}
@@ -127,9 +126,9 @@ def _units(blocks: Iterable[Block], text: str, max_chars: int) -> Iterator[_Unit
     for block in blocks:
         if block.kind == "paragraph":
             yield from (_Unit((segment,)) for segment in waiting)
-            waiting = list(sentences(text, block.start, block.stop))
+            waiting = list(_short(text, sentences(text, block.start, block.stop), max_chars))
             continue
-        parts = tuple(_parts(block, text))
+        parts = tuple(_short(text, _parts(block, text), max_chars))
         if not parts:
             continue
         yield from (_Unit((segment,)) for segment in waiting[:-1])
@@ -159,6 +158,20 @@ def _parts(block: Block, text: str) -> Iterator[Segment]:
             start += len(line)
     else:
         yield from _trimmed(text, block.start, block.stop)
+
+
+def _short(text: str, segments: Iterable[Segment], max_chars: int) -> Iterator[Segment]:
+    """Segments that can be quoted: what is longer is cut at a line's end, else between words."""
+    for segment in segments:
+        start = segment.start
+        while segment.stop - start > max_chars:
+            space = text.rfind("\n", start, start + max_chars)
+            if space <= start:
+                space = text.rfind(" ", start, start + max_chars)
+            stop = space if space > start else start + max_chars
+            yield from _trimmed(text, start, stop)
+            start = stop
+        yield from _trimmed(text, start, segment.stop)
 
 
 def _packed(units: list[_Unit], max_chars: int) -> Iterator[list[_Unit]]:
