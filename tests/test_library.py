@@ -324,6 +324,11 @@ def test_what_is_removed_is_in_no_file_any_more(library: Library, files: Path) -
     with pytest.raises(LibraryError, match="Nothing is named"):
         library.remove()
     assert len(library.documents()) == 41
+    library.remove(collection="documents")
+    connection = sqlite3.connect(library._folder / FILE)
+    assert connection.execute("select count(*) from passages").fetchone() == (0,)
+    assert connection.execute("pragma freelist_count").fetchone() == (0,), "the file has shrunk"
+    connection.close()
 
 
 def found(library: Library, trace: bytes) -> bool:
