@@ -136,6 +136,19 @@ def test_sentences_end_where_sentences_end(text: str, expected: list[str]) -> No
     assert [padded[entry.start : entry.stop] for entry in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Keys must be rotated.", "do"),
+        ("When a key leaks, it must be revoked.", "do"),
+        ("The figure shows where keys should be kept.", "statement"),
+        ("Keys are rotated.", "statement"),
+    ],
+)
+def test_a_sentence_that_asks_for_something_is_something_to_do(text: str, kind: str) -> None:
+    assert [entry.kind for entry in sentences(text, 0, len(text))] == [kind]
+
+
 def test_sections_are_passages_with_their_headings_and_lists_are_not_torn() -> None:
     listed = "- first item of the list\n- second item that must be done"
     text = f"Outer\n\nInner\n\nA sentence before. What follows:\n\n{listed}\n\nInner\n\nMore."
@@ -324,6 +337,11 @@ def test_what_is_removed_is_in_no_file_any_more(library: Library, files: Path) -
     with pytest.raises(LibraryError, match="Nothing is named"):
         library.remove()
     assert len(library.documents()) == 41
+    library.remove(collection="documents")
+    connection = sqlite3.connect(library._folder / FILE)
+    assert connection.execute("select count(*) from passages").fetchone() == (0,)
+    assert connection.execute("pragma freelist_count").fetchone() == (0,), "the file has shrunk"
+    connection.close()
 
 
 def found(library: Library, trace: bytes) -> bool:

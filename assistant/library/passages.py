@@ -26,6 +26,10 @@ _OBLIGES = re.compile(
     r"\b(?:must|shall|should|required to|may not|never|do not|is forbidden|is prohibited)\b",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(
+    r"(?<=\w )(?:when|where|how|whether|why)\b[^,;:]*\b(?:must|shall|should)\b", re.IGNORECASE
+)
+"""What must be done, told of rather than asked for: "it explains how keys should be kept"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +208,5 @@ def _trimmed(text: str, start: int, stop: int, dropped: str | None = None) -> It
     start += len(part) - len(part.lstrip(dropped))
     part = part.strip(dropped)
     if part:
-        yield Segment("do" if _OBLIGES.search(part) else "statement", start, start + len(part))
+        asked = _OBLIGES.search(_ASIDE.sub("", part))
+        yield Segment("do" if asked else "statement", start, start + len(part))

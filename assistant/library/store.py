@@ -153,6 +153,7 @@ def connect(folder: Path | None) -> sqlite3.Connection:
 
 
 def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("pragma auto_vacuum = incremental")
     connection.execute("pragma journal_mode = wal")
     connection.execute("begin immediate")
     if connection.execute("pragma user_version").fetchone()[0] == 0:
@@ -431,6 +432,8 @@ class Store:
         if dirty:
             with self._transaction() as write:
                 write.execute("insert into words(words) values ('optimize')")
+            # Not execute: that takes a single step, which gives back a single page.
+            self._connection.executescript("pragma incremental_vacuum")
         (busy, _, _) = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
         if dirty and not busy:
             with self._transaction() as write:
