@@ -28,14 +28,14 @@ CORROBORATING = 25
 """How many of the best hits are looked through for further sources of a statement."""
 # Shares of the best score below which a provision is too far from the question for each part, chosen
 # on development questions: lower ones add citations that do not help faster than ones that do.
-_NEAR = {"own": 0.6, "action": 0.8, "requirement": 0.77, "evidence": 0.6}
-SAME = 0.78
+_NEAR = {"own": 0.6, "action": 0.8, "requirement": 0.8, "evidence": 0.7}
+SAME = 0.72
 """Cosine of two sentences from which they count as the same rule in other words."""
-_SAME_LINKED = 0.6
+_SAME_LINKED = 0.5
 """The same where the crosswalk says that the provisions are an exact or close match."""
-_RELATED = 0.3
+_RELATED = 0.25
 """Cosine of question and sentence from which a further sentence is worth saying."""
-_EVIDENCE_COSINE = 0.42
+_EVIDENCE_COSINE = 0.31
 _ABOUT = frozenset(
     [
         "article",
@@ -64,23 +64,6 @@ _ABOUT = frozenset(
         "mitre",
         "gdpr",
         "act",
-    ]
-)
-_EVENT_WORDS = frozenset(
-    [
-        "incident",
-        "incidents",
-        "happened",
-        "happen",
-        "example",
-        "examples",
-        "case",
-        "cases",
-        "study",
-        "studies",
-        "research",
-        "evidence",
-        "ever",
     ]
 )
 
@@ -167,7 +150,7 @@ class _Extractor:
 
     def _lead(self, hits: Sequence[Hit]) -> Hit:
         """The hit that answers: the best one, and not an incident or study unless asked for those."""
-        if _EVENT_WORDS.isdisjoint(self.question.words):
+        if not self.question.events:
             for hit in hits[:5]:
                 if hit.document.source.binding != "evidence" and hit.score >= 0.8 * hits[0].score:
                     return hit
@@ -183,7 +166,7 @@ class _Extractor:
             return max(spans, key=self._cosine)
         statements = [span for span in spans if span.segment.kind == "statement"]
         best = max(statements, key=self._cosine)
-        return best if self._cosine(best) > self._cosine(statements[0]) + 0.15 else statements[0]
+        return best if self._cosine(best) > self._cosine(statements[0]) + 0.11 else statements[0]
 
     def _further(self, lead: Hit) -> None:
         """One more sentence of the lead that says why or under which condition."""
@@ -209,7 +192,7 @@ class _Extractor:
         for hit in self._near("action", {"voluntary", "internal"}, lead)[:8]:
             for span in self._spans(hit.provision):
                 if span.segment.kind == "do":
-                    own = 0.15 if hit is lead else 0.0
+                    own = 0.11 if hit is lead else 0.0
                     pool.append((hit.score / lead.score + self._cosine(span) + own, span))
         pool.sort(key=lambda entry: (-entry[0], entry[1].provision.id, entry[1].segment.start))
         count: dict[str, int] = {}
@@ -217,7 +200,7 @@ class _Extractor:
             if sum(draft.role == "action" for draft in self.drafted) >= MAX_ACTIONS:
                 break
             limit = 4 if span.provision is lead.provision else 2
-            if self._cosine(span) < 0.2 and span.provision is not lead.provision:
+            if self._cosine(span) < 0.15 and span.provision is not lead.provision:
                 continue
             if count.get(span.provision.id, 0) < limit and self._say("action", span):
                 count[span.provision.id] = count.get(span.provision.id, 0) + 1

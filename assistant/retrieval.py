@@ -186,7 +186,7 @@ class Retriever:
         provisions = index.corpus.provisions
         sources = [index.corpus.by_source[entry.source_id].source for entry in provisions]
         self._sources = sources
-        self._evidence = np.array([source.binding == "evidence" for source in sources], np.float32)
+        self._binding = np.array([source.binding for source in sources])
         self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
 
     def retrieve(
@@ -228,15 +228,20 @@ class Retriever:
         for entry in found.passages:
             segment = float((entry.sentences @ vector).max())
             coverage = sum(weights[word] for word in weights if word in entry.words)
+            binding = entry.document.source.binding
             signals = {
                 "passage": entry.cosine,
                 "ask": max(entry.cosine, segment),
                 "segment": segment,
+                "linked": 0.0,
                 "lexical": coverage,
                 "coverage": coverage,
                 "phase": _phase_match(entry.provision, phases),
                 "concern": float(not set(question.concerns).isdisjoint(entry.provision.concerns)),
-                "evidence": float(entry.document.source.binding == "evidence"),
+                "law_asked": float(question.law and binding == "binding"),
+                "law_unasked": float(not question.law and binding == "binding"),
+                "evidence": float(binding == "evidence"),
+                "evidence_asked": float(question.events and binding == "evidence"),
                 "superseded": 0.0,
             }
             score = sum(self.ranking.weights[name] * value for name, value in signals.items())
@@ -320,17 +325,38 @@ class Retriever:
         best = max(lexical.values(), default=1.0)
         matched = [_phase_match(entry, phases) for entry in provisions]
         shared = [not concerns.isdisjoint(entry.concerns) for entry in provisions]
+        cosines = self._cosines(numbers, vector)
+        law = self._binding[numbers] == "binding"
+        evidence = self._binding[numbers] == "evidence"
         return {
-            **self._cosines(numbers, vector),
+            **cosines,
+            "linked": self._linked(numbers, np.maximum(cosines["passage"], cosines["ask"])),
             "lexical": np.array(
                 [lexical.get(number, 0.0) / best for number in numbers], np.float32
             ),
             "coverage": self._coverages(self._word_weights(question.words), numbers),
             "phase": np.array(matched, np.float32),
             "concern": np.array(shared, np.float32),
-            "evidence": self._evidence[numbers],
+            "law_asked": np.float32(question.law) * law,
+            "law_unasked": np.float32(not question.law) * law,
+            "evidence": evidence.astype(np.float32),
+            "evidence_asked": np.float32(question.events) * evidence,
             "superseded": self._superseded[numbers],
         }
+
+    def _linked(self, numbers: list[int], cosines: Vectors) -> Vectors:
+        """For each provision, the best cosine among those that the crosswalk links it to; else 0."""
+        corpus = self.index.corpus
+        best = dict(zip((corpus.provisions[number].id for number in numbers), cosines, strict=True))
+        return np.array(
+            [
+                max(
+                    (best.get(link.object, 0.0) for link in corpus.related.get(id, ())), default=0.0
+                )
+                for id in best
+            ],
+            np.float32,
+        )
 
     def _cosines(self, numbers: list[int], vector: Vectors) -> dict[str, Vectors]:
         """For each part, the best cosine of each provision; float32 arrays in order of numbers."""
