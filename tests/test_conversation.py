@@ -253,8 +253,8 @@ def test_a_limited_follow_up_cites_nothing_else(assistant: Assistant) -> None:
     assert {citation.kind for citation in law.citations} == {"law"}
     nist = assistant.ask("and NIST?", history=history)
     assert {citation.jurisdiction for citation in nist.citations} == {"US"}
-    pickle = [assistant.ask("May I load a .bin checkpoint I found on a model hub?")]
-    none = assistant.ask("what does the law say?", history=pickle)
+    pin = [assistant.ask("How do I pin a model revision on the Hub?")]
+    none = assistant.ask("what does the law say?", history=pin)
     assert none.outcome == "abstained"
     assert none.reason.startswith("Not covered: limited to the law,")
 
