@@ -9,6 +9,7 @@ Importing this package loads no torch and no chromadb, and opens no socket.
 """
 
 from assistant.api import Assistant, Confidence, SourceSummary
+from assistant.code_context import CodeContext
 from assistant.errors import (
     AssistantError,
     CorpusError,
@@ -30,6 +31,7 @@ from assistant.types import (
     ChecklistItem,
     Citation,
     Document,
+    Noticed,
     Provision,
     Said,
     Segment,
@@ -47,6 +49,7 @@ __all__ = [
     "Checklist",
     "ChecklistItem",
     "Citation",
+    "CodeContext",
     "Confidence",
     "CorpusError",
     "Document",
@@ -58,6 +61,7 @@ __all__ = [
     "IndexMissing",
     "IndexUnwritable",
     "ModelError",
+    "Noticed",
     "Provision",
     "QuestionError",
     "Said",

@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant.answering import answer
 from assistant.checklists import PER_CONCERN, checklist
+from assistant.code_context import CodeContext
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import IndexFailure, QuestionError
@@ -96,6 +97,7 @@ class Assistant:
         self,
         question: str,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -103,17 +105,19 @@ class Assistant:
     ) -> Answer:
         """Answer a question, or abstain.
 
-        phase steers the ranking; kind, jurisdiction and source limit what may be cited. Each takes
+        code is what the question is about: what it uses steers retrieval and is named in
+        ``Answer.noticed``. phase steers the ranking; kind, jurisdiction and source limit what may be cited. Each takes
         one value or several. Raises QuestionError, naming the known values, for an unknown one, and
         for a question that is empty or longer than 2,000 characters.
         """
         filters = self._filters(phase, kind, jurisdiction, source)
-        return answer(question, self._retriever, filters, self._read_text)
+        return answer(question, self._retriever, filters, self._read_text, code)
 
     def stream(
         self,
         question: str,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -124,7 +128,12 @@ class Assistant:
         What was yielded has been verified. Raises as ``ask`` does, before the first piece.
         """
         answered = self.ask(
-            question, phase=phase, kind=kind, jurisdiction=jurisdiction, source=source
+            question,
+            code=code,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            source=source,
         )
         return _pieces(answered)
 
@@ -157,6 +166,7 @@ class Assistant:
         query: str,
         k: int = 10,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -170,7 +180,7 @@ class Assistant:
             raise QuestionError(f"k must be at least 1, not {k}.")
         filters = self._filters(phase, kind, jurisdiction, source)
         found = self._retriever.retrieve(
-            read_question(query, self.corpus), filters, limit=max(k, 1)
+            read_question(query, self.corpus, code), filters, limit=max(k, 1)
         )
         top = found.hits[0].score if found.hits else 1.0
         named = [

@@ -1,15 +1,20 @@
-"""A question as text -> what can be read off it: words, identifiers, phase, concerns, language."""
+"""A question as text -> what can be read off it: words, identifiers, phase, concerns, language.
+
+Code that comes with it adds what it shows: the questions that a developer of such code should ask.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from assistant.code_context import CodeContext, notice
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
 from assistant.taxonomy import Term
+from assistant.types import Noticed
 
 MAX_CHARS = 2000
 _WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
@@ -248,6 +253,17 @@ WISHES: Mapping[str, re.Pattern[str]] = {
 }
 """Questions for prices, the future, how one's own system will do, the best of something, or facts of
 one's own organisation."""
+_VAGUE = frozenset(
+    "alright anything attention bad best careful change check checks class code comment comments commit"
+    " concern concerns config configuration consider correct could danger dangerous done enough"
+    " everything feedback file fine function good great here improve issue issues look looking looks"
+    " merge mind oke opinion possible problem problems prod production push ready respect review right"
+    " risk risks risky safe script secure security see seem setup ship snippet thoughts unsafe watch"
+    " well worry wrong".split()
+)
+"""What a question says that leaves to the code what it is about."""
+_STEERING = 3
+"""How many signs steer retrieval, the most telling first; more of them blur what is asked."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 
@@ -256,15 +272,18 @@ class Question:
     """A question and what was read off it.
 
     text: cleaned: control characters and runs of white space are single spaces.
-    words: content words in order, lower case, without repeats.
+    sought: what is looked for: the text, with code also what it shows.
+    words: content words of what is looked for, in order, lower case, without repeats.
     phases: those whose synonyms it uses, the most often named first; empty if none stands out.
     concerns: those whose synonyms it uses.
     language: name of the language if it does not seem to be English, else None.
     elsewhere: laws and standards that it names and no source digests.
     wishes: which of WISHES it seems to ask for: things that no published source can know.
+    noticed: what the code shows that came with it.
     """
 
     text: str
+    sought: str
     words: tuple[str, ...]
     mentions: tuple[Mention, ...]
     phases: tuple[str, ...]
@@ -272,10 +291,11 @@ class Question:
     language: str | None
     elsewhere: tuple[str, ...]
     wishes: tuple[str, ...]
+    noticed: tuple[Noticed, ...] = ()
 
 
-def read_question(text: str, corpus: Corpus) -> Question:
-    """Clean a question and read it.
+def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) -> Question:
+    """Clean a question and read it, together with the code that it is about.
 
     Raises QuestionError if it is empty, holds no letter or digit, or is longer than MAX_CHARS.
     """
@@ -289,8 +309,9 @@ def read_question(text: str, corpus: Corpus) -> Question:
             "The question is empty. Ask something, such as: May I load a .bin checkpoint?"
         )
     mentions = find_mentions(clean, corpus.identifiers)
-    return Question(
+    question = Question(
         text=clean,
+        sought=clean,
         words=content_words(clean),
         mentions=mentions,
         phases=_phases(clean, corpus.taxonomy.phases),
@@ -298,6 +319,26 @@ def read_question(text: str, corpus: Corpus) -> Question:
         language=None if mentions else _foreign(clean),
         elsewhere=named_elsewhere(clean, corpus.elsewhere),
         wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(clean)),
+    )
+    return question if code is None else _steered(question, code, corpus)
+
+
+def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
+    """The question with what its code shows; one that says nothing of its own is left out."""
+    noticed = notice(code, corpus.code_signs)
+    names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
+    signs = [sign for sign in corpus.code_signs.signs if sign.id in names]
+    if not signs:
+        return question
+    own = [] if _VAGUE.issuperset(question.words) else [question.text]
+    sought = " ".join([*own, *(sign.ask for sign in signs)])
+    return replace(
+        question,
+        sought=sought,
+        words=content_words(sought),
+        concerns=tuple(dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])),
+        phases=question.phases or signs[0].phases[:2],
+        noticed=noticed,
     )
 
 

@@ -161,7 +161,7 @@ class Retriever:
         self, question: Question, filters: Filters = Filters(), limit: int = 50
     ) -> Retrieved:
         """Rank provisions for a question; see Retrieved."""
-        vector = self.embedder.embed([question.text])[0]
+        vector = self.embedder.embed([question.sought])[0]
         exact, unknown = self._look_up(question.mentions, filters)
         hits = self._hits(question, vector, filters)
         confidence = self._confidence(question, hits, vector)

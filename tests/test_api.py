@@ -60,6 +60,7 @@ KEYS = {
     "withheld",
     "corpus_version",
     "timings_ms",
+    "noticed",
 }
 
 
