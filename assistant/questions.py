@@ -262,6 +262,8 @@ _VAGUE = frozenset(
     " well worry wrong".split()
 )
 """What a question says that leaves to the code what it is about."""
+_POINTS = re.compile(r"\b(?:this|these|that|those|it|here|above|below)\b", re.IGNORECASE)
+"""How a question points at the code beside it."""
 _STEERING = 3
 """How many signs steer retrieval, the most telling first; more of them blur what is asked."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
@@ -324,22 +326,27 @@ def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) ->
 
 
 def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
-    """The question with what its code shows; one that says nothing of its own is left out."""
+    """The question with what its code shows.
+
+    A question that says nothing of its own is read as what developers of such code should ask; one
+    that says little and leans on the code, as both. Any other keeps its meaning: the code only
+    adds its concerns. What is the case inside ("does my loader …") the code does show.
+    """
     noticed = notice(code, corpus.code_signs)
     names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
     signs = [sign for sign in corpus.code_signs.signs if sign.id in names]
     if not signs:
         return question
-    own = [] if _VAGUE.issuperset(question.words) else [question.text]
-    sought = " ".join([*own, *(sign.ask for sign in signs)])
-    return replace(
-        question,
-        sought=sought,
-        words=content_words(sought),
-        concerns=tuple(dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])),
-        phases=question.phases or signs[0].phases[:2],
-        noticed=noticed,
-    )
+    concerns = dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])
+    wishes = tuple(wish for wish in question.wishes if wish != "inside")
+    steered = replace(question, concerns=tuple(concerns), wishes=wishes, noticed=noticed)
+    own = set(question.words) - _VAGUE
+    leans = len(own) <= (4 if _POINTS.search(question.text) else 2)
+    if not leans or wishes or question.mentions or question.elsewhere:
+        return steered
+    sought = " ".join([*([question.text] if own else []), *(sign.ask for sign in signs)])
+    phases = question.phases or signs[0].phases[:2]
+    return replace(steered, sought=sought, words=content_words(sought), phases=phases)
 
 
 def clean_text(text: str) -> str:
