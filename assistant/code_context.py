@@ -109,13 +109,13 @@ def notice(code: CodeContext, vocabulary: CodeSigns) -> tuple[Noticed, ...]:
         (code.selection if manifest_like else "", "selection"),
         (code.manifest, "manifest"),
     ):
-        for sign, line in _in_manifest(text, vocabulary.signs):
-            found[sign.id, place] = min(line, found.get((sign.id, place), line))
+        for sign, number in _in_manifest(text, vocabulary.signs):
+            found.setdefault((sign.id, place), number)
     return tuple(
-        Noticed(sign.id, sign.what, line, place, sign.concerns[0])
+        Noticed(sign.id, sign.what, seen, place, sign.concerns[0])
         for sign in vocabulary.signs
         for place in ("selection", "manifest")
-        if (line := found.get((sign.id, place)))
+        if (seen := found.get((sign.id, place))) is not None
     )
 
 
@@ -239,7 +239,9 @@ class _Python:
                 return f"{self._text(node.func, depth + 1)}({', '.join(given)})"
             case ast.Dict():
                 pairs = zip(node.keys, node.values, strict=True)
-                inner = (f"{self._text(k, depth + 1)}: {self._text(v, depth + 1)}" for k, v in pairs)
+                inner = (
+                    f"{self._text(k, depth + 1)}: {self._text(v, depth + 1)}" for k, v in pairs
+                )
                 return f"{{{', '.join(inner)}}}"
             case ast.List() | ast.Tuple() | ast.Set():
                 return f"[{', '.join(self._text(entry, depth + 1) for entry in node.elts)}]"

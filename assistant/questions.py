@@ -14,7 +14,7 @@ from assistant.code_context import CodeContext, notice
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
 from assistant.taxonomy import Term
-from assistant.types import Noticed
+from assistant.types import Noticed, Provision
 
 MAX_CHARS = 2000
 _WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
@@ -254,19 +254,55 @@ WISHES: Mapping[str, re.Pattern[str]] = {
 """Questions for prices, the future, how one's own system will do, the best of something, or facts of
 one's own organisation."""
 _VAGUE = frozenset(
-    "alright anything attention bad best careful change check checks class code comment comments commit"
-    " concern concerns config configuration consider correct could danger dangerous done enough"
-    " everything feedback file fine function good great here improve issue issues look looking looks"
-    " merge mind oke opinion possible problem problems prod production push ready respect review right"
-    " risk risks risky safe script secure security see seem setup ship snippet thoughts unsafe watch"
-    " well worry wrong".split()
-)
+    [
+        "alright", "anything", "attention", "bad", "best", "careful", "change", "check", "checks",
+        "class", "code", "comment", "comments", "commit", "concern", "concerns", "config",
+        "configuration", "consider", "correct", "could", "danger", "dangerous", "dependencies",
+        "dockerfile", "done", "enough", "everything", "feedback", "file", "fine", "function", "good",
+        "great", "here", "improve", "issue", "issues", "look", "looking", "looks", "manifest", "merge",
+        "mind", "module", "notebook", "oke", "opinion", "packages", "possible", "problem", "problems",
+        "prod", "production", "push", "ready", "respect", "review", "right", "risk", "risks", "risky",
+        "safe", "script", "secure", "security", "see", "seem", "setup", "ship", "snippet", "thoughts",
+        "unsafe", "watch", "well", "workflow", "worry", "wrong"
+    ]
+)  # fmt: skip
 """What a question says that leaves to the code what it is about."""
 _POINTS = re.compile(r"\b(?:this|these|that|those|it|here|above|below)\b", re.IGNORECASE)
 """How a question points at the code beside it."""
+_OWN_WORDS = 4
+"""How many content words of its own a question that leans on its code has at most."""
 _STEERING = 3
 """How many signs steer retrieval, the most telling first; more of them blur what is asked."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
+
+_SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
+_KINDS: Mapping[str, str] = {
+    "the law": "law",
+    "standards": "standard",
+    "guidelines": "guideline",
+    "studies": "study",
+    "incidents": "incident",
+    "tool documentation": "tool-doc",
+}
+_JURISDICTIONS: Mapping[str, str] = {
+    "the eu": "EU",
+    "the us": "US",
+    "australia": "AU",
+    "singapore": "SG",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the opening of a question limits its answer to; all empty if it has no such opening.
+
+    named: as the opening says it, such as "the law". kinds, jurisdictions, sources: what that means.
+    """
+
+    named: str = ""
+    kinds: tuple[str, ...] = ()
+    jurisdictions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,18 +310,24 @@ class Question:
     """A question and what was read off it.
 
     text: cleaned: control characters and runs of white space are single spaces.
-    sought: what is looked for: the text, with code also what it shows.
-    words: content words of what is looked for, in order, lower case, without repeats.
+    scope: what an opening such as "According to the law:" or "In the US:" limits the answer to.
+    asked: what is looked for: the text without that opening and without ids of provisions; where the
+        question leaves to its code what it is about, what its developer should ask.
+    provisions: provisions whose whole id (``source-id#locator``) it names.
+    words: content words of ``asked``, in order, lower case, without repeats.
     phases: those whose synonyms it uses, the most often named first; empty if none stands out.
     concerns: those whose synonyms it uses.
     language: name of the language if it does not seem to be English, else None.
     elsewhere: laws and standards that it names and no source digests.
     wishes: which of WISHES it seems to ask for: things that no published source can know.
     noticed: what the code shows that came with it.
+    leans: whether it leaves to that code what it is about.
     """
 
     text: str
-    sought: str
+    scope: Scope
+    asked: str
+    provisions: tuple[Provision, ...]
     words: tuple[str, ...]
     mentions: tuple[Mention, ...]
     phases: tuple[str, ...]
@@ -294,6 +336,7 @@ class Question:
     elsewhere: tuple[str, ...]
     wishes: tuple[str, ...]
     noticed: tuple[Noticed, ...] = ()
+    leans: bool = False
 
 
 def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) -> Question:
@@ -310,17 +353,21 @@ def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) ->
         raise QuestionError(
             "The question is empty. Ask something, such as: May I load a .bin checkpoint?"
         )
-    mentions = find_mentions(clean, corpus.identifiers)
+    scope, asked = _scope(clean, corpus)
+    provisions, asked = _provisions(asked, corpus)
+    mentions = find_mentions(asked, corpus.identifiers)
     question = Question(
         text=clean,
-        sought=clean,
-        words=content_words(clean),
+        scope=scope,
+        asked=asked,
+        provisions=provisions,
+        words=content_words(asked),
         mentions=mentions,
-        phases=_phases(clean, corpus.taxonomy.phases),
-        concerns=_named(clean, corpus.taxonomy.concerns),
-        language=None if mentions else _foreign(clean),
-        elsewhere=named_elsewhere(clean, corpus.elsewhere),
-        wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(clean)),
+        phases=_phases(asked, corpus.taxonomy.phases),
+        concerns=_named(asked, corpus.taxonomy.concerns),
+        language=None if mentions or provisions else _foreign(asked),
+        elsewhere=named_elsewhere(asked, corpus.elsewhere),
+        wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(asked)),
     )
     return question if code is None else _steered(question, code, corpus)
 
@@ -329,8 +376,8 @@ def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
     """The question with what its code shows.
 
     A question that says nothing of its own is read as what developers of such code should ask; one
-    that says little and leans on the code, as both. Any other keeps its meaning: the code only
-    adds its concerns. What is the case inside ("does my loader …") the code does show.
+    that says little and points at the code, or shares a word with that, as both. Any other keeps its
+    meaning: the code only adds its concerns. What is the case inside ("does my loader …") the code does show.
     """
     noticed = notice(code, corpus.code_signs)
     names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
@@ -339,14 +386,62 @@ def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
         return question
     concerns = dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])
     wishes = tuple(wish for wish in question.wishes if wish != "inside")
-    steered = replace(question, concerns=tuple(concerns), wishes=wishes, noticed=noticed)
+    seen = replace(question, concerns=tuple(concerns), wishes=wishes, noticed=noticed)
     own = set(question.words) - _VAGUE
-    leans = len(own) <= (4 if _POINTS.search(question.text) else 2)
-    if not leans or wishes or question.mentions or question.elsewhere:
-        return steered
-    sought = " ".join([*([question.text] if own else []), *(sign.ask for sign in signs)])
+    asks = [sign.ask for sign in signs]
+    near = bool(_POINTS.search(question.asked)) or own.intersection(content_words(" ".join(asks)))
+    if own and (len(own) > _OWN_WORDS or not near):
+        return seen
+    if wishes or question.mentions or question.provisions or question.elsewhere:
+        return seen
+    asked = " ".join([question.asked, *asks] if own else asks)
     phases = question.phases or signs[0].phases[:2]
-    return replace(steered, sought=sought, words=content_words(sought), phases=phases)
+    return replace(seen, asked=asked, words=content_words(asked), phases=phases, leans=True)
+
+
+def _scope(text: str, corpus: Corpus) -> tuple[Scope, str]:
+    """What the opening limits the answer to, and the rest; an opening that names nothing is text."""
+    match = _SCOPED.match(text)
+    if match is None:
+        return Scope(), text
+    named = match["named"].casefold()
+    rest = text[match.end() :]
+    if named in _KINDS:
+        return Scope(match["named"], kinds=(_KINDS[named],)), rest
+    if named in _JURISDICTIONS:
+        return Scope(match["named"], jurisdictions=(_JURISDICTIONS[named],)), rest
+    sources = named_sources(named.removeprefix("the "), corpus)
+    return (Scope(match["named"], sources=sources), rest) if sources else (Scope(), text)
+
+
+def without_scope(text: str, corpus: Corpus) -> str:
+    """A question without an opening that limits its answer."""
+    return _scope(text, corpus)[1]
+
+
+def named_sources(name: str, corpus: Corpus) -> tuple[str, ...]:
+    """Ids of the sources that have the name ("gdpr", "ai act", "owasp") in them; laws before others."""
+    key = f"-{name.casefold().replace(' ', '-')}-"
+    found = [entry.source for entry in corpus.documents if key in f"-{entry.source.id}-"]
+    laws = [source.id for source in found if source.kind == "law"]
+    return tuple(laws or [source.id for source in found])
+
+
+def _provisions(text: str, corpus: Corpus) -> tuple[tuple[Provision, ...], str]:
+    """The provisions whose ids stand in a text, and the text without these ids."""
+    found: list[Provision] = []
+    for source in re.findall(r"([\w-]+)#", text):
+        document = corpus.by_source.get(source)
+        named = {
+            match[0]: provision
+            for provision in (document.provisions if document else ())
+            if (match := re.search(rf"{re.escape(clean_text(provision.id))}(?![\w(])", text))
+        }
+        if named:
+            written = max(named, key=len)
+            found.append(named[written])
+            text = " ".join(text.replace(written, "", 1).split())
+    return tuple(found), text
 
 
 def clean_text(text: str) -> str:

@@ -1,13 +1,15 @@
 """The workbench: ``python -m evals COMMAND``.
 
-    corpus    compare the corpus with the sources it digests
-    lock      write index/manifest.json, the lock of corpus and recipe
-    run       ask a question set, note every answer, print the figures
-    compare   compare two runs; fails on a regression beyond the tolerance
-    report    the figures of a run as Markdown and as one HTML page
-    keep      keep the figures of a run for the README
-    readme    rewrite the generated parts of README.md
-    fit       fit ranking and abstention on development questions
+    corpus      compare the corpus with the sources it digests
+    lock        write index/manifest.json, the lock of corpus and recipe
+    run         ask a question set, note every answer, print the figures
+    compare     compare two runs; fails on a regression beyond the tolerance
+    report      the figures of a run as Markdown and as one HTML page
+    keep        keep the figures of a run for the README
+    follow-ups  ask follow-up questions in three ways, print the figures
+    readme      rewrite what is generated of README.md and docs
+    adapt       train the adapter of the embedding model on the corpus
+    fit         fit ranking and abstention on development questions
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -26,13 +28,13 @@ from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
-from assistant.embedding import file_sha256
+from assistant.embedding import bundled_model, file_sha256
 from assistant.errors import CorpusError
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import fit, readme, report
+from evals import fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -166,6 +168,24 @@ def code(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def measure_follow_ups(arguments: argparse.Namespace) -> int:
+    """Print how follow-ups are answered, and alone and joined; with --keep, for the README too."""
+    questions = load_questions(arguments.questions)
+    with Assistant.open(Settings()) as assistant:
+        figures = follow_ups.measure(assistant, questions)
+        kept = {
+            "corpus": assistant.corpus.version,
+            "ranking_sha256": file_sha256(assistant.settings.recipe / "ranking.json"),
+            "questions": len(questions),
+            "figures": figures,
+        }
+    print(follow_ups.markdown(figures))
+    if arguments.keep:
+        path = readme.RESULTS / "follow_ups.json"
+        path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
 def update_readme(arguments: argparse.Namespace) -> int:
     """Rewrite the generated parts of README.md."""
     readme.update()
@@ -195,6 +215,33 @@ def make_report(arguments: argparse.Namespace) -> int:
     text = report.markdown(result["figures"])
     arguments.result.with_name("report.md").write_text(text, encoding="utf-8")
     print(text)
+    return 0
+
+
+def adapt(arguments: argparse.Namespace) -> int:
+    """Train index/adapter.safetensors; its digest, which is printed, belongs in recipe.toml."""
+    from sentence_transformers import SentenceTransformer
+
+    from evals.adapt import train
+
+    settings = Settings()
+    recipe = read_recipe(settings.recipe)
+    model = SentenceTransformer(
+        str(bundled_model(recipe.model)),
+        device="cpu",
+        model_kwargs={"attn_implementation": "eager"},
+    )
+    path = settings.recipe / "adapter.safetensors"
+    with Progress() as bar:
+        task = bar.add_task("Training", total=None)
+        train(
+            model,
+            load_corpus(settings.corpus),
+            recipe.max_chars,
+            path,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(f'sha256 = "{file_sha256(path)}"')
     return 0
 
 
@@ -246,8 +293,14 @@ def main() -> int:
     command = commands.add_parser("code")
     command.add_argument("snippets", nargs="*", type=Path, help="JSON Lines files of snippets (default: both sets, kept)")  # fmt: skip
     command.set_defaults(run=code)
+    command = commands.add_parser("follow-ups")
+    command.add_argument("questions", nargs="?", type=Path, default=QUESTIONS / "follow_ups.jsonl")
+    command.add_argument("--keep", action="store_true", help="keep the figures for the README")
+    command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
+    command = commands.add_parser("adapt")
+    command.set_defaults(run=adapt)
     command = commands.add_parser("fit")
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip

@@ -121,7 +121,10 @@ def _figure(values: Sequence[float], alone: Sequence[float] | None = None) -> di
 
 def markdown(figures: dict[str, dict[str, Any]]) -> str:
     """The figures as a table."""
-    lines = ["| measure | with the code | 95 % interval | question alone | of |", "|---|---|---|---|---|"]
+    lines = [
+        "| measure | with the code | 95 % interval | question alone | of |",
+        "|---|---|---|---|---|",
+    ]
     for name, figure in figures.items():
         alone = "" if figure["alone"] is None else f"{figure['alone']:.2f}"
         interval = f"{figure['low']:.2f} – {figure['high']:.2f}"
