@@ -53,7 +53,9 @@ _HASH_TOKENS = re.compile(
     re.DOTALL,
 )
 _CONFIG_COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\n]*", re.MULTILINE)
-_FILLED = re.compile(r"\$?\{[^{}\n]{1,80}\}")
+_FILLED = re.compile(r"\$?\{[^{}\n\\]{1,80}\}")
+_WARNED_OF = re.compile(r"\b\d\w*?(?:and|else|for|if|in|is|not|or)\b")
+"""Numbers run into a word, of which Python's parser warns on standard error."""
 _ONE_WORD = re.compile(r"[$@A-Za-z]{0,2}(['\"`])[\w./:@-]{1,200}\1")
 _PACKAGE = re.compile(r"@?[A-Za-z][\w./-]{0,200}")
 _NO_VERSION = re.compile(
@@ -155,7 +157,7 @@ def _reading(selection: str, group: str) -> tuple[str, list[int]]:
         text = _CONFIG_COMMENT.sub("", selection)
     else:
         text = (_SLASH_TOKENS if group in _SLASHED else _HASH_TOKENS).sub(_bare, selection)
-    if group in ("python", ""):
+    if group in ("python", "") and not _WARNED_OF.search(text):
         try:
             tree = ast.parse(textwrap.dedent(text))
         except (SyntaxError, ValueError, RecursionError, MemoryError):

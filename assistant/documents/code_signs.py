@@ -15,8 +15,8 @@ from assistant.taxonomy import Taxonomy
 GROUPS = ("any", "raw", "python", "javascript", "java", "csharp", "go", "config")
 """Groups of languages that a pattern may be for; ``raw`` is any, with comments and strings."""
 _REQUIRED = {"id", "what", "concerns", "phases", "ask"}
-_NO_REPEATS = re.compile(r"\\.|\[[^\]]*\]")
-_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
+_ONE_CHARACTER = re.compile(r"\\.|\[[^\]]*\]")
+_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}|\)\{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,14 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
-    """Compiled patterns; one that could take more than linear time by an open repeat is refused."""
+    """Compiled patterns; refused are open repeats and repeated groups, which can take more than
+    linear time."""
     compiled = []
     for text in _texts(value):
-        if _UNBOUNDED.search(_NO_REPEATS.sub("", text)):
-            raise ValueError(f"'{text}' repeats without a bound; write {{0,60}} rather than * or +")
+        if _UNBOUNDED.search(_ONE_CHARACTER.sub("x", text)):
+            raise ValueError(
+                f"'{text}' repeats without a bound, or repeats a group; write \\w{{0,60}}"
+            )
         try:
             compiled.append(re.compile(text, re.MULTILINE))
         except re.error as error:
