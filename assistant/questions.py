@@ -267,7 +267,9 @@ _VAGUE = frozenset(
     ]
 )  # fmt: skip
 """What a question says that leaves to the code what it is about."""
-_POINTS = re.compile(r"\b(?:this|these|that|those|it|here|above|below)\b", re.IGNORECASE)
+_POINTS = re.compile(
+    r"\b(?:this|these|here|it(?! (?:\w+ ){1,2}(?:to|that|if)\b)|that(?=\W*$))\b", re.IGNORECASE
+)
 """How a question points at the code beside it."""
 _OWN_WORDS = 4
 """How many content words of its own a question that leans on its code has at most."""
