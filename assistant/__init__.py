@@ -11,6 +11,7 @@ Importing this package loads no torch and no chromadb, and opens no socket.
 from typing import TYPE_CHECKING, Any
 
 from assistant.api import Assistant, Confidence, SourceSummary
+from assistant.code_context import CodeContext
 from assistant.documents import Link
 from assistant.errors import (
     AssistantClosed,
@@ -38,6 +39,7 @@ from assistant.types import (
     ChecklistItem,
     Citation,
     Document,
+    Noticed,
     Page,
     Provision,
     Said,
@@ -61,6 +63,7 @@ __all__ = [
     "Checklist",
     "ChecklistItem",
     "Citation",
+    "CodeContext",
     "Confidence",
     "CorpusError",
     "Document",
@@ -79,6 +82,7 @@ __all__ = [
     "LibraryError",
     "Link",
     "ModelError",
+    "Noticed",
     "OfficialFile",
     "Outcome",
     "Page",

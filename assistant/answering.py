@@ -7,6 +7,7 @@ import time
 from difflib import get_close_matches
 
 from assistant.citing import ReadText, bind
+from assistant.code_context import CodeContext
 from assistant.documents import Corpus, Mention
 from assistant.generation import extract, roles_in_order
 from assistant.index import Index
@@ -24,15 +25,21 @@ _UNKNOWABLE = {
 }
 
 
-def answer(text: str, retriever: Retriever, filters: Filters, read_text: ReadText) -> Answer:
-    """Answer a question from the sources, or abstain.
+def answer(
+    text: str,
+    retriever: Retriever,
+    filters: Filters,
+    read_text: ReadText,
+    code: CodeContext | None = None,
+) -> Answer:
+    """Answer a question, with the code that it is about, from the sources, or abstain.
 
     ``read_text`` gives the text that quotes are compared with: the file's, as it is now.
     Raises QuestionError for a question that cannot be taken.
     """
     clock = _Clock()
     index = retriever.index
-    question = read_question(text, index.corpus)
+    question = read_question(text, index.corpus, code)
     clock.lap("read")
     found = retriever.retrieve(question, filters)
     clock.lap("retrieve")
@@ -62,6 +69,7 @@ def answer(text: str, retriever: Retriever, filters: Filters, read_text: ReadTex
         withheld=withheld,
         corpus_version=index.corpus.version,
         timings_ms=clock.laps,
+        noticed=question.noticed,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant.answering import answer
 from assistant.checklists import PER_CONCERN, checklist
+from assistant.code_context import CodeContext
 from assistant.conversation import read_in_context
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
@@ -111,6 +112,7 @@ class Assistant:
         self,
         question: str,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -124,20 +126,23 @@ class Assistant:
         phase steers the ranking; kind, jurisdiction, source and collection limit what may be cited,
         and ``without`` leaves collections out: the library's, or "shipped", the corpus. Each takes one
         value or several. history: the answers before, oldest first, that a follow-up refers to; what
-        it was taken to mean is the answer's ``read_as``. Raises QuestionError, naming the known
-        values, for an unknown one, and for a question that is empty or longer than 2,000 characters.
+        it was taken to mean is the answer's ``read_as``. code: what the question is about; what it
+        uses steers retrieval, is named in ``Answer.noticed``, and is neither kept nor shown otherwise.
+        Raises QuestionError, naming the known values, for an unknown one, and for a question that is
+        empty or longer than 2,000 characters, or code that is too long.
         """
         filters = self._filters(phase, kind, jurisdiction, source, collection, without)
-        reading = read_in_context(question, history, self.corpus, self._covers)
+        reading = read_in_context(question, history, self.corpus, self._covers, code)
         if not filters.phases:
             filters = replace(filters, phases=reading.phases)
-        answered = answer(reading.text, self._retriever, filters, self._read_text)
+        answered = answer(reading.text, self._retriever, filters, self._read_text, code)
         return replace(answered, question=clean_text(question))
 
     def stream(
         self,
         question: str,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -152,6 +157,7 @@ class Assistant:
         """
         answered = self.ask(
             question,
+            code=code,
             phase=phase,
             kind=kind,
             jurisdiction=jurisdiction,
@@ -191,6 +197,7 @@ class Assistant:
         query: str,
         k: int = 10,
         *,
+        code: CodeContext | None = None,
         phase: str | Sequence[str] | None = None,
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
@@ -206,7 +213,7 @@ class Assistant:
             raise QuestionError(f"k must be at least 1, not {k}.")
         filters = self._filters(phase, kind, jurisdiction, source, collection, without)
         found = self._retriever.retrieve(
-            read_question(query, self.corpus), filters, limit=max(k, 1)
+            read_question(query, self.corpus, code), filters, limit=max(k, 1)
         )
         top = found.hits[0].score if found.hits else 1.0
         named = [

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from assistant.code_context import CodeContext
 from assistant.documents import Corpus
 from assistant.questions import (
     MAX_CHARS,
@@ -128,15 +129,21 @@ class Reading:
 
 
 def read_in_context(
-    text: str, history: Sequence[Answer], corpus: Corpus, covers: Covers
+    text: str,
+    history: Sequence[Answer],
+    corpus: Corpus,
+    covers: Covers,
+    code: CodeContext | None = None,
 ) -> Reading:
     """What a question means after the answers of ``history``, oldest first; the last HISTORY count.
 
+    One that leaves to its code what it is about means that code, unless it opens as a follow-up.
+
     Raises QuestionError as ``read_question`` does.
     """
-    question = read_question(text, corpus)
+    question = read_question(text, corpus, code)
     recent = history[-HISTORY:]
-    if not recent:
+    if not recent or (question.leans and not _OPENS.match(question.text)):
         return Reading(text)
     pointed = None if question.mentions else _pointed_at(question.text, recent)
     if pointed:

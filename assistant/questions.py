@@ -1,16 +1,20 @@
-"""A question as text -> what can be read off it: words, identifiers, phase, concerns, language."""
+"""A question as text -> what can be read off it: words, identifiers, phase, concerns, language.
+
+Code that comes with it adds what it shows: the questions that a developer of such code should ask.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from assistant.code_context import CodeContext, notice
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
 from assistant.taxonomy import Taxonomy, Term
-from assistant.types import Provision
+from assistant.types import Noticed, Provision
 
 MAX_CHARS = 2000
 _WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
@@ -263,6 +267,28 @@ EVENTS = re.compile(
     re.I,
 )
 """What a question about incidents or studies says."""
+_VAGUE = frozenset(
+    [
+        "alright", "anything", "attention", "bad", "best", "careful", "change", "check", "checks",
+        "class", "code", "comment", "comments", "commit", "concern", "concerns", "config",
+        "configuration", "consider", "correct", "could", "danger", "dangerous", "dependencies",
+        "dockerfile", "done", "enough", "everything", "feedback", "file", "fine", "function", "good",
+        "great", "here", "improve", "issue", "issues", "look", "looking", "looks", "manifest", "merge",
+        "mind", "module", "notebook", "oke", "opinion", "packages", "possible", "problem", "problems",
+        "prod", "production", "push", "ready", "respect", "review", "right", "risk", "risks", "risky",
+        "safe", "script", "secure", "security", "see", "seem", "setup", "ship", "snippet", "thoughts",
+        "unsafe", "watch", "well", "workflow", "worry", "wrong"
+    ]
+)  # fmt: skip
+"""What a question says that leaves to the code what it is about."""
+_POINTS = re.compile(
+    r"\b(?:this|these|here|it(?! (?:\w+ ){1,2}(?:to|that|if)\b)|that(?=\W*$))\b", re.IGNORECASE
+)
+"""How a question points at the code beside it."""
+_OWN_WORDS = 4
+"""How many content words of its own a question that leans on its code has at most."""
+_STEERING = 3
+"""How many signs steer retrieval, the most telling first; more of them blur what is asked."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 _SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
@@ -301,15 +327,18 @@ class Question:
 
     text: cleaned: control characters and runs of white space are single spaces.
     scope: what an opening such as "According to the law:" or "In the US:" limits the answer to.
-    asked: the text without that opening and without ids of provisions.
+    asked: what is looked for: the text without that opening and without ids of provisions; where the
+        question leaves to its code what it is about, what its developer should ask.
     provisions: provisions whose whole id (``source-id#locator``) it names.
-    words: content words of ``asked`` in order, lower case, without repeats.
+    words: content words of ``asked``, in order, lower case, without repeats.
     phases: those whose synonyms it uses, the most often named first; empty if none stands out.
     concerns: those whose synonyms it uses.
     language: name of the language if it does not seem to be English, else None.
     elsewhere: laws and standards that it names and no source digests.
     wishes: which of WISHES it seems to ask for: things that no published source can know.
     law, events: whether it is put like a question about duties, about incidents or studies.
+    noticed: what the code shows that came with it.
+    leans: whether it leaves to that code what it is about.
     """
 
     text: str
@@ -325,10 +354,12 @@ class Question:
     wishes: tuple[str, ...]
     law: bool
     events: bool
+    noticed: tuple[Noticed, ...] = ()
+    leans: bool = False
 
 
-def read_question(text: str, corpus: Corpus) -> Question:
-    """Clean a question and read it.
+def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) -> Question:
+    """Clean a question and read it, together with the code that it is about.
 
     Raises QuestionError if it is empty, holds no letter or digit, or is longer than MAX_CHARS.
     """
@@ -344,7 +375,7 @@ def read_question(text: str, corpus: Corpus) -> Question:
     scope, asked = _scope(clean, corpus)
     provisions, asked = _provisions(asked, corpus)
     mentions = find_mentions(asked, corpus.identifiers)
-    return Question(
+    question = Question(
         text=clean,
         scope=scope,
         asked=asked,
@@ -359,6 +390,34 @@ def read_question(text: str, corpus: Corpus) -> Question:
         law=bool(LAW.search(asked)),
         events=bool(EVENTS.search(asked)),
     )
+    return question if code is None else _steered(question, code, corpus)
+
+
+def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
+    """The question with what its code shows.
+
+    A question that says nothing of its own is read as what developers of such code should ask; one
+    that says little and points at the code, or shares a word with that, as both. Any other keeps its
+    meaning: the code only adds its concerns. What is the case inside ("does my loader …") the code does show.
+    """
+    noticed = notice(code, corpus.code_signs)
+    names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
+    signs = [sign for sign in corpus.code_signs.signs if sign.id in names]
+    if not signs:
+        return question
+    concerns = dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])
+    wishes = tuple(wish for wish in question.wishes if wish != "inside")
+    seen = replace(question, concerns=tuple(concerns), wishes=wishes, noticed=noticed)
+    own = set(question.words) - _VAGUE
+    asks = [sign.ask for sign in signs]
+    near = bool(_POINTS.search(question.asked)) or own.intersection(content_words(" ".join(asks)))
+    if own and (len(own) > _OWN_WORDS or not near):
+        return seen
+    if wishes or question.mentions or question.provisions or question.elsewhere:
+        return seen
+    asked = " ".join([question.asked, *asks] if own else asks)
+    phases = question.phases or signs[0].phases[:2]
+    return replace(seen, asked=asked, words=content_words(asked), phases=phases, leans=True)
 
 
 def _scope(text: str, corpus: Corpus) -> tuple[Scope, str]:

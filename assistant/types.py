@@ -156,6 +156,21 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something seen in the code that came with a question; every word is of a closed vocabulary.
+
+    name: of the sign. what: the same in words. line: the first one that shows it, from 1, in the
+    selection or the manifest. concern: of the taxonomy, to which it points.
+    """
+
+    name: str
+    what: str
+    line: int
+    place: Literal["selection", "manifest"]
+    concern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the assistant says to a question.
 
@@ -166,6 +181,7 @@ class Answer:
     the question, else that of the provision which answers.
     withheld: statements left out because their quote was not found in its document.
     timings_ms: milliseconds by step; the only field that differs when a question is repeated.
+    noticed: what the code shows that came with the question, the most telling first.
     """
 
     question: str
@@ -179,6 +195,7 @@ class Answer:
     withheld: int
     corpus_version: str
     timings_ms: dict[str, float] = field(compare=False)
+    noticed: tuple[Noticed, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""

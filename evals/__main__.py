@@ -39,10 +39,12 @@ from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
 from evals.run import run_questions
+from evals.snippets import load_snippets, markdown, run_snippets
 from evals.summary import per_question, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ROOT / "evals" / "questions"
+SNIPPETS = ROOT / "evals" / "code"
 
 
 def snapshots_folder() -> Path | None:
@@ -148,6 +150,21 @@ def keep(arguments: argparse.Namespace) -> int:
     }
     path = readme.RESULTS / f"{arguments.name}.json"
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def code(arguments: argparse.Namespace) -> int:
+    """Ask the questions that carry code; keep the figures of both sets when none is named."""
+    paths = arguments.snippets or [SNIPPETS / "dev.jsonl", SNIPPETS / "held_out.jsonl"]
+    kept = {}
+    with Assistant.open(Settings()) as assistant:
+        for path in paths:
+            result = run_snippets(assistant, load_snippets(path))
+            kept[path.stem] = {"corpus": assistant.corpus.version, **result}
+            print(f"{path.stem}: {result['snippets']} snippets\n{markdown(result['figures'])}")
+    if not arguments.snippets:
+        text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+        (readme.RESULTS / "code.json").write_text(text, encoding="utf-8")
     return 0
 
 
@@ -273,6 +290,9 @@ def main() -> int:
     command.add_argument("name", help="the name to keep them under")
     command.add_argument("title", help="what the table is headed with")
     command.set_defaults(run=keep)
+    command = commands.add_parser("code")
+    command.add_argument("snippets", nargs="*", type=Path, help="JSON Lines files of snippets (default: both sets, kept)")  # fmt: skip
+    command.set_defaults(run=code)
     command = commands.add_parser("follow-ups")
     command.add_argument("questions", nargs="?", type=Path, default=QUESTIONS / "follow_ups.jsonl")
     command.add_argument("--keep", action="store_true", help="keep the figures for the README")

@@ -70,6 +70,7 @@ KEYS = {
     "withheld",
     "corpus_version",
     "timings_ms",
+    "noticed",
 }
 
 

@@ -35,6 +35,7 @@ ANSWER_KEYS = [
     "withheld",
     "corpus_version",
     "timings_ms",
+    "noticed",
 ]
 CITATION_KEYS = [
     "number",

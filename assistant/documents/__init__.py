@@ -1,5 +1,6 @@
 """Files become Documents here."""
 
+from assistant.documents.code_signs import CodeSign, CodeSigns
 from assistant.documents.corpus import Corpus, load_corpus, parse_document
 from assistant.documents.crosswalk import Link
 from assistant.documents.elsewhere import named_elsewhere
@@ -7,6 +8,8 @@ from assistant.documents.identifiers import Family, Mention, find_mentions
 from assistant.documents.reread import Rereader
 
 __all__ = [
+    "CodeSign",
+    "CodeSigns",
     "Corpus",
     "Family",
     "Link",

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
+from assistant.documents.code_signs import CodeSigns, load_code_signs
 from assistant.documents.crosswalk import Link, load_links
 from assistant.documents.elsewhere import Elsewhere, load_elsewhere
 from assistant.documents.identifiers import Family, load_families
@@ -69,6 +70,11 @@ class Corpus:
             found.setdefault(link.subject, []).append(link)
             found.setdefault(link.object, []).append(link.turned())
         return {key: tuple(sorted(links, key=Link.distance)) for key, links in found.items()}
+
+    @cached_property
+    def code_signs(self) -> CodeSigns:
+        """What code can show, read when code is first asked about; raises CorpusError."""
+        return load_code_signs(self.folder / "code_signs.yaml", self.taxonomy)
 
     @property
     def version(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import typer
 from assistant import __version__
 from assistant.api import Assistant
 from assistant.checklists import PER_CONCERN
+from assistant.code_context import CodeContext
 from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
@@ -122,19 +124,58 @@ def ask(
     jurisdiction: Jurisdiction = None,
     collection: Collection = None,
     without: Without = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", help="Code that it is about: PATH, or PATH:FIRST-LAST by lines."),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", help="The list of its dependencies.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the sources, or say that they do not cover it."""
+    path, first, last = _lines_of(file or "")
+    code = None
+    if file or manifest:
+        lines = _text_of(path).split("\n")[first - 1 : last] if path else []
+        code = CodeContext(
+            path=path,
+            selection="\n".join(lines),
+            manifest=_text_of(str(manifest)) if manifest else "",
+        )
     with _opened() as assistant:
         answer = assistant.ask(
             question,
+            code=code,
             phase=phase,
             kind=kind,
             jurisdiction=jurisdiction,
             collection=collection,
             without=without,
         )
-        _show(as_json, answer.to_dict(), lambda: render.answer(answer))
+        _show(as_json, answer.to_dict(), lambda: render.answer(answer, first))
+
+
+def _lines_of(file: str) -> tuple[str, int, int | None]:
+    """Path, first and last line of what ``--file`` names; a path alone is all of it."""
+    match = re.fullmatch(r"(.+):(\d{1,9})-(\d{1,9})", file)
+    if match is None:
+        return file, 1, None
+    first, last = int(match[2]), int(match[3])
+    if not 1 <= first <= last:
+        raise QuestionError(
+            f"There are no lines {first}-{last}. Count from 1, the first one first."
+        )
+    return match[1], first, last
+
+
+def _text_of(path: str) -> str:
+    """The text of a user's file; raises QuestionError if it cannot be read, showing none of it."""
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise QuestionError(f"{path} cannot be read: {why}. Name a file of source text.") from None
 
 
 @app.command()

@@ -31,6 +31,7 @@ from assistant.api import Assistant, SourceSummary
 from assistant.checklists import PER_CONCERN
 from assistant.documents import Corpus, load_corpus
 from assistant.errors import AssistantError, QuestionError
+from assistant.interfaces.asking import EARLIER, MOST_EARLIER, Code, in_conversation
 from assistant.interfaces.guard import Access, App, Guard, Limits
 from assistant.interfaces.serving import Opening, serve, settle_in
 from assistant.interfaces.views import (
@@ -185,6 +186,12 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
     class AskRequest(Filters):
         question: question_of
         phase: list[phase_of] = Field([], description="Phases that the ranking prefers.")
+        earlier: list[question_of] = Field([], max_length=MOST_EARLIER, description=EARLIER)
+        code: Code | None = None
+
+        def options(self, assistant: Assistant) -> dict[str, Any]:
+            filters = self.model_dump(exclude={"question", "earlier", "code"})
+            return in_conversation(assistant, self.earlier, self.code, **filters)
 
     class SearchRequest(Filters):
         query: question_of
@@ -203,7 +210,7 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
     @router.post("/ask")
     def ask(request: AskRequest, assistant: ready) -> Answer:
         """Answer a question from the sources, or abstain with a reason."""
-        return assistant.ask(**request.model_dump())
+        return assistant.ask(request.question, **request.options(assistant))
 
     @router.post(
         "/stream",
@@ -212,7 +219,7 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
     )
     def stream(request: AskRequest, assistant: ready) -> StreamingResponse:
         """Answer piece by piece."""
-        pieces = assistant.stream(**request.model_dump())
+        pieces = assistant.stream(request.question, **request.options(assistant))
         return StreamingResponse(
             map(_event, pieces),
             media_type="text/event-stream",

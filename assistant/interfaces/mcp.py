@@ -43,6 +43,7 @@ from assistant.api import Assistant, SourceSummary
 from assistant.checklists import PER_CONCERN
 from assistant.documents import Corpus, load_corpus
 from assistant.errors import AssistantError, QuestionError
+from assistant.interfaces.asking import EARLIER, MOST_EARLIER, Code, in_conversation
 from assistant.interfaces.guard import Access, App, Guard, Limits
 from assistant.interfaces.serving import Opening, serve, settle_in
 from assistant.interfaces.views import (
@@ -293,7 +294,8 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
     @tool(
         "Ask about AI safety",
         "Answer a question about the safety of software built on pre-trained AI models, every statement "
-        "with its citations, or abstain with a reason and the nearest topics covered.",
+        "with its citations, or abstain with a reason and the nearest topics covered. With `code`, what that "
+        "uses is named and steers what is looked for.",
     )
     async def ask(
         context: Context[Any, Any],
@@ -301,9 +303,17 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
         phase: phases_of = (),
         kind: kinds_of = (),
         jurisdiction: places_of = (),
+        earlier: Annotated[
+            tuple[text_of, ...],
+            _ONE_OR_SEVERAL,
+            Field(max_length=MOST_EARLIER, description=EARLIER),
+        ] = (),
+        code: Code | None = None,
     ) -> Annotated[CallToolResult, RootModel[Answer]]:
+        filters = {"phase": phase, "kind": kind, "jurisdiction": jurisdiction}
+
         def task(assistant: Assistant) -> Answer:
-            return assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
+            return assistant.ask(question, **in_conversation(assistant, earlier, code, **filters))
 
         return _result(*cut_answer(await _work(opening, context, task), OUTPUT_CHARS))
 

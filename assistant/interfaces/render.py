@@ -13,7 +13,7 @@ from rich.text import Text as RichText
 from assistant.api import SourceSummary
 from assistant.documents import Link
 from assistant.retrieval import Hit
-from assistant.types import Answer, Checklist, Citation, Document, Provision, Statement
+from assistant.types import Answer, Checklist, Citation, Document, Noticed, Provision, Statement
 
 
 def printable(text: str) -> str:
@@ -67,10 +67,24 @@ def plain(renderable: RenderableType) -> str:
     return stream.getvalue().rstrip("\n")
 
 
-def answer(answered: Answer) -> RenderableType:
-    """The answer in the order of trust: answer, what to do, law, evidence, sources."""
-    if answered.outcome == "abstained":
-        return _abstention(answered)
+def answer(answered: Answer, first_line: int = 1) -> RenderableType:
+    """What code showed, then the answer in the order of trust: answer, to do, law, evidence, sources.
+
+    first_line: the line of its file with which the selected code begins.
+    """
+    said = _abstention(answered) if answered.outcome == "abstained" else _answered(answered)
+    if not answered.noticed:
+        return said
+    return Group(*(_noticed(entry, first_line) for entry in answered.noticed), Text(), said)
+
+
+def _noticed(entry: Noticed, first_line: int) -> Text:
+    if entry.place == "manifest":
+        return Text(f"Seen in your manifest: {entry.what} (line {entry.line})", "yellow")
+    return Text(f"Seen in your code: {entry.what} (line {first_line - 1 + entry.line})", "yellow")
+
+
+def _answered(answered: Answer) -> RenderableType:
     parts: list[RenderableType] = [
         _said(s, "bold") for s in answered.statements if s.role == "answer"
     ]
