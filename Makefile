@@ -1,13 +1,16 @@
-# make ask Q="…"   answers a question        make test   runs the tests
+# make ask Q="…"   answers a question        make test   runs the tests        make chat   opens the page
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export Q
 
-.PHONY: ask test lint evals bench clean
+.PHONY: ask chat test lint evals bench clean
 
 ask: $(VENV)/installed
 	@$(BIN)/safety-assistant ask "$$Q"
+
+chat: $(VENV)/installed
+	@$(BIN)/safety-assistant chat
 
 test: $(VENV)/installed
 	$(BIN)/pytest
@@ -21,6 +24,7 @@ evals: $(VENV)/installed
 	$(BIN)/python -m evals run evals/questions/held_out.jsonl --out evals/runs/held_out
 	$(BIN)/python -m evals report evals/runs/held_out/result.json >/dev/null
 	$(BIN)/python -m evals run evals/questions/fresh.jsonl --out evals/runs/fresh
+	$(BIN)/python -m evals follow-ups --keep
 
 bench: $(VENV)/installed
 	$(BIN)/python -m evals.bench
