@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from assistant.code_context import CodeContext, notice
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
-from assistant.taxonomy import Term
+from assistant.taxonomy import Taxonomy, Term
 from assistant.types import Noticed, Provision
 
 MAX_CHARS = 2000
@@ -275,6 +275,20 @@ _OWN_WORDS = 4
 """How many content words of its own a question that leans on its code has at most."""
 _STEERING = 3
 """How many signs steer retrieval, the most telling first; more of them blur what is asked."""
+LAW = re.compile(
+    r"\b(?:laws?|legal\w*|lawful\w*|gdpr|ai act|act|eu|europe\w*|must|obliged|obligations?|require[ds]?"
+    r"|allowed|permitted|forbidden|prohibited|banned|fine[sd]|penalt\w+|liab\w+|compl(?:y|iance|iant)"
+    r"|regulat\w+|consent|rights?|dut(?:y|ies)|owe|on the hook|notified body|conformity|mandatory|have to"
+    r"|do we need to (?:tell|notify|disclose|inform|keep|report))\b",
+    re.I,
+)
+"""What a question about duties says."""
+EVENTS = re.compile(
+    r"\b(?:happen(?:ed|s)?|incidents?|cases?|stud(?:y|ies)|research|evidence|examples?|anybody|anyone"
+    r"|somebody else|real[- ]world|ever)\b",
+    re.I,
+)
+"""What a question about incidents or studies says."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 _SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
@@ -322,6 +336,7 @@ class Question:
     language: name of the language if it does not seem to be English, else None.
     elsewhere: laws and standards that it names and no source digests.
     wishes: which of WISHES it seems to ask for: things that no published source can know.
+    law, events: whether it is put like a question about duties, about incidents or studies.
     noticed: what the code shows that came with it.
     leans: whether it leaves to that code what it is about.
     """
@@ -337,6 +352,8 @@ class Question:
     language: str | None
     elsewhere: tuple[str, ...]
     wishes: tuple[str, ...]
+    law: bool
+    events: bool
     noticed: tuple[Noticed, ...] = ()
     leans: bool = False
 
@@ -366,10 +383,12 @@ def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) ->
         words=content_words(asked),
         mentions=mentions,
         phases=_phases(asked, corpus.taxonomy.phases),
-        concerns=_named(asked, corpus.taxonomy.concerns),
+        concerns=named_concerns(asked, corpus.taxonomy),
         language=None if mentions or provisions else _foreign(asked),
         elsewhere=named_elsewhere(asked, corpus.elsewhere),
         wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(asked)),
+        law=bool(LAW.search(asked)),
+        events=bool(EVENTS.search(asked)),
     )
     return question if code is None else _steered(question, code, corpus)
 
@@ -379,7 +398,8 @@ def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
 
     A question that says nothing of its own is read as what developers of such code should ask; one
     that says little and points at the code, or shares a word with that, as both. Any other keeps its
-    meaning: the code only adds its concerns. What is the case inside ("does my loader …") the code does show.
+    meaning: the code only adds its concerns. What is the case inside
+    ("does my loader …") the code does show.
     """
     noticed = notice(code, corpus.code_signs)
     names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
@@ -463,9 +483,10 @@ def content_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word not in _STOP))
 
 
-def _named(text: str, terms: Mapping[str, Term]) -> tuple[str, ...]:
+def named_concerns(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The concerns whose vocabulary a text uses, in the order of the taxonomy."""
     lowered = text.casefold()
-    return tuple(key for key, term in terms.items() if _weight(lowered, term))
+    return tuple(key for key, term in taxonomy.concerns.items() if _weight(lowered, term))
 
 
 def _weight(lowered: str, term: Term) -> float:

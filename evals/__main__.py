@@ -34,7 +34,7 @@ from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import fit, follow_ups, readme, report
+from evals import NO_LIBRARY, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -133,9 +133,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _assistant(corpus_folder: Path | None) -> Assistant:
     if corpus_folder is None:
-        return Assistant.open(Settings())
+        return Assistant.open(Settings(library=NO_LIBRARY))
     cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
-    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache))
+    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache, library=NO_LIBRARY))
 
 
 def keep(arguments: argparse.Namespace) -> int:
@@ -249,12 +249,12 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     """Fit ranking.json on development questions: first the weights, then abstention on them."""
     questions: list[EvalQuestion] = load_questions(arguments.questions)
     path = ROOT / "index" / "ranking.json"
-    with Assistant.open(Settings()) as assistant:
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         weights = fit.fit_weights(fit.signals_of(assistant, questions))
     rounded = {name: round(value, 3) for name, value in weights.items()}
     rounded["superseded"] = min(rounded["superseded"], -0.5)
     fit.write_ranking(path, weights=rounded)
-    with Assistant.open(Settings()) as assistant:
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         abstention = fit.fit_abstention(assistant, questions, arguments.refused)
     checked = abstention.pop("cross-validated")
     fit.write_ranking(path, abstention=abstention)
