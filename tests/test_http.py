@@ -417,7 +417,8 @@ def test_the_examples_of_the_documentation_run() -> None:
             )
             assert (done.returncode, done.stderr) == (0, ""), done.stdout
             printed.append(done.stdout)
-    answer, events, hits, checklist, *_, about_code, _, _ = printed
+    answer, events, hits, checklist, *_, about_code = printed
     assert json.loads(answer)["outcome"] == "answered" and json.loads(checklist)["items"]
+    assert json.loads(about_code)["noticed"][0]["name"] == "pickle-load"
     assert events.startswith("event: statement\ndata: {") and "\nevent: answer\n" in events
     assert len(json.loads(hits)) == 5
