@@ -398,16 +398,15 @@ def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
 
     A question that says nothing of its own is read as what developers of such code should ask; one
     that says little and points at the code, or shares a word with that, as both. Any other keeps its
-    meaning: the code only adds its concerns. What is the case inside ("does my loader …") the code does show.
+    meaning. What is the case inside ("does my loader …") the code does show.
     """
     noticed = notice(code, corpus.code_signs)
     names = list(dict.fromkeys(entry.name for entry in noticed))[:_STEERING]
     signs = [sign for sign in corpus.code_signs.signs if sign.id in names]
     if not signs:
         return question
-    concerns = dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])
     wishes = tuple(wish for wish in question.wishes if wish != "inside")
-    seen = replace(question, concerns=tuple(concerns), wishes=wishes, noticed=noticed)
+    seen = replace(question, noticed=noticed)
     own = set(question.words) - _VAGUE
     asks = [sign.ask for sign in signs]
     near = bool(_POINTS.search(question.asked)) or own.intersection(content_words(" ".join(asks)))
@@ -417,7 +416,16 @@ def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:
         return seen
     asked = " ".join([question.asked, *asks] if own else asks)
     phases = question.phases or signs[0].phases[:2]
-    return replace(seen, asked=asked, words=content_words(asked), phases=phases, leans=True)
+    concerns = dict.fromkeys([*question.concerns, *(sign.concerns[0] for sign in signs)])
+    return replace(
+        seen,
+        asked=asked,
+        words=content_words(asked),
+        phases=phases,
+        concerns=tuple(concerns),
+        wishes=(),
+        leans=True,
+    )
 
 
 def _scope(text: str, corpus: Corpus) -> tuple[Scope, str]:

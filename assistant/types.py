@@ -195,7 +195,7 @@ class Answer:
     withheld: int
     corpus_version: str
     timings_ms: dict[str, float] = field(compare=False)
-    noticed: tuple[Noticed, ...] = ()
+    noticed: tuple[Noticed, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""

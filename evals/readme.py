@@ -12,7 +12,7 @@ from pathlib import Path
 
 from assistant import Assistant, json_schema, load_settings
 from assistant.schema import VERSIONS
-from evals import NO_LIBRARY, follow_ups
+from evals import NO_LIBRARY, follow_ups, snippets
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +41,7 @@ def blocks() -> dict[str, str]:
         "counts": counts,
         "figures": _figures("held_out", "fresh"),
         "follow_ups": _follow_ups(),
+        "code": _code(),
         "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
         "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
     }
@@ -79,6 +80,13 @@ def _follow_ups() -> str:
         f"**Held-out follow-ups** ({result['questions']} questions, corpus {result['corpus']})"
     )
     return f"{heading}\n\n{follow_ups.markdown(result['figures'])}"
+
+
+def _code() -> str:
+    """The committed figures of questions that carry code, the held-out ones."""
+    result = json.loads((RESULTS / "code.json").read_text("utf-8"))["held_out"]
+    heading = f"**Held-out snippets** ({result['snippets']} snippets, corpus {result['corpus']})"
+    return f"{heading}\n\n{snippets.markdown(result['figures'])}"
 
 
 def render(text: str, parts: dict[str, str]) -> str:

@@ -119,6 +119,46 @@ def keys(entries: list[dict[str, Any]]) -> set[tuple[str, ...]]:
 # Answers
 
 
+def test_ask_about_a_file_names_what_is_seen_with_its_line(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    code, manifest = tmp_path / "load.py", tmp_path / "requirements.txt"
+    code.write_text("import pickle\n\nmodel = pickle.load(f)\n", encoding="utf-8")
+    manifest.write_text("numpy==2.3.1\njoblib==1.5.1\n", encoding="utf-8")
+    given = ("ask", "is this safe?", "--file", f"{code}:2-3", "--manifest", str(manifest))
+    done = run(env, *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        "Seen in your code: a pickle is loaded (line 3)\n"
+        "Seen in your manifest: a pickle is loaded (line 2)\n\n"
+    )
+    noticed = json.loads(run(env, *given, "--json").stdout)["noticed"]
+    assert [(entry["place"], entry["line"]) for entry in noticed] == [
+        ("selection", 2),
+        ("manifest", 2),
+    ]
+    assert "Seen" not in run(env, "ask", "is this safe?", "--file", f"{code}:1-2").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("absent.py", None, "absent.py cannot be read: No such file or directory."),
+        ("image.py", b"\xff\xfe secret", "image.py cannot be read: it is not text in UTF-8."),
+        ("long.py", b"x = 1\n" * 5000, "The selection of the code has 30,000 characters; at most"),
+        ("a.py:3-2", b"", "There are no lines 3-2."),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_misuse(
+    env: dict[str, str], tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = run(env, "ask", "is this safe?", "--file", str(tmp_path / name))
+    assert done.returncode == 2 and says in done.stderr
+    assert "secret" not in done.stderr and "Traceback" not in done.stderr
+
+
 def test_ask_piped_is_plain_text(env: dict[str, str]) -> None:
     done = run(env, "ask", QUESTION)
     assert (done.returncode, done.stderr) == (0, "")

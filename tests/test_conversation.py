@@ -71,6 +71,7 @@ def answered(
         withheld=0,
         corpus_version="",
         timings_ms={},
+        noticed=(),
     )
 
 

@@ -19,7 +19,7 @@ import filelock
 import httpx
 import pytest
 
-from assistant import Assistant
+from assistant import Assistant, CodeContext
 from assistant.interfaces.guard import Limits
 from assistant.questions import MAX_CHARS
 from tests.conftest import ROOT, SMALL
@@ -100,6 +100,47 @@ def test_stream(client: httpx.Client, own: Assistant) -> None:
     assert [name for name, _ in named] == ["statement"] * (len(pieces) - 1) + ["answer"]
 
 
+CODE = {"path": "load.py", "selection": "import pickle\nm = pickle.load(f)\n"}
+SECRET = "sk-proj-9fKd72LmQpX0aZs8WcVbNtRyUiOe3HgJ5TqE1"
+
+
+def test_code_and_earlier_questions(client: httpx.Client, own: Assistant) -> None:
+    code = CodeContext(**CODE)
+    found = client.post("/v1/ask", json={"question": "is this safe?", "code": CODE}).json()
+    assert plain(found) == plain(own.ask("is this safe?", code=code).to_dict())
+    assert [(entry["name"], entry["line"]) for entry in found["noticed"]] == [("pickle-load", 2)]
+    before = own.ask(QUESTION)
+    after = own.ask("and for deployment?", history=[before])
+    asked = {"question": "and for deployment?", "earlier": [QUESTION]}
+    found = client.post("/v1/ask", json=asked).json()
+    assert plain(found) == plain(after.to_dict()) and QUESTION in found["read_as"]
+    streamed = client.post("/v1/stream", json=asked).text
+    assert plain(json.loads(streamed.rpartition("data: ")[2])) == plain(after.to_dict())
+
+
+def test_code_is_neither_shown_nor_written_when_refused(
+    env: dict[str, str], client: httpx.Client, server: Served
+) -> None:
+    for code, says in (
+        ({"selection": SECRET + "a" * 20_000}, "code.selection: "),
+        ({"selection": SECRET + "\0"}, "code.selection: "),
+        ({"selection": [SECRET]}, "code.selection: "),
+        ({"text": SECRET}, "code.text: "),
+        (SECRET, "code: "),
+    ):
+        found = client.post("/v1/ask", json={"question": "safe?", "code": code})
+        assert found.status_code == 422 and says in problem(found) and SECRET not in found.text
+    with served(env, "serve") as own_server:
+        wait_until_ready(own_server.url)
+        asked = {"question": "safe?", "code": {"selection": f"key = '{SECRET}'"}}
+        found = httpx.post(f"{own_server.url}/v1/ask", json=asked, headers=BEARER, timeout=60)
+        assert found.status_code == 200 and SECRET not in found.text
+        own_server.stop()
+    assert SECRET not in "".join(own_server.errors)
+    cache = Path(env["SAFETY_ASSISTANT_CACHE"])
+    assert not any(SECRET.encode() in f.read_bytes() for f in cache.rglob("*") if f.is_file())
+
+
 def test_search_checklist_provisions_and_sources(client: httpx.Client, own: Assistant) -> None:
     hits = client.post("/v1/search", json={"query": "scan a checkpoint", "k": 3}).json()
     expected = [hit.provision.id for hit in own.search("scan a checkpoint", 3)]
@@ -155,6 +196,8 @@ def test_the_description_holds_the_known_values_and_asks_for_the_token(
         ("ask", {"question": "a" * 2001}, "at most 2000 characters"),
         ("ask", {"question": "?!…"}, "body.question: "),
         ("ask", {"question": 5}, "valid string"),
+        ("ask", {"question": "a", "earlier": ["b"] * 7}, "at most 6 items"),
+        ("ask", {"question": "a", "earlier": ["?"]}, "body.earlier.0: "),
         ("ask", {"question": "a", "colour": "red"}, "body.colour: "),
         ("ask", {"question": "a", "phase": ["nowhere"]}, "Unknown phase 'nowhere'. Known: prep"),
         ("stream", {"question": "a", "kind": ["gossip"]}, "Unknown kind 'gossip'. Known: law"),
@@ -356,7 +399,7 @@ def test_fuzzed_against_its_own_description(server: Served, tmp_path: Path) -> N
 def test_the_examples_of_the_documentation_run() -> None:
     text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(examples) == text.count("```sh") == 6
+    assert len(examples) == text.count("```sh") == 7
     for limit in (Limits().body_bytes, Limits().per_minute, Limits().at_once, MAX_CHARS):
         assert f" {limit:,} " in text
     env = {**plain_environment(), "SAFETY_ASSISTANT_TOKEN": TOKEN}
@@ -374,7 +417,8 @@ def test_the_examples_of_the_documentation_run() -> None:
             )
             assert (done.returncode, done.stderr) == (0, ""), done.stdout
             printed.append(done.stdout)
-    answer, events, hits, checklist, *_ = printed
+    answer, events, hits, checklist, *_, about_code = printed
     assert json.loads(answer)["outcome"] == "answered" and json.loads(checklist)["items"]
+    assert json.loads(about_code)["noticed"][0]["name"] == "pickle-load"
     assert events.startswith("event: statement\ndata: {") and "\nevent: answer\n" in events
     assert len(json.loads(hits)) == 5

@@ -27,7 +27,7 @@ from mcp_types.version import (
     LATEST_MODERN_VERSION,
 )
 
-from assistant import Assistant
+from assistant import Assistant, CodeContext
 from assistant.interfaces.mcp import NOTICE, OUTPUT_CHARS
 from tests.conftest import ROOT, SMALL
 from tests.servers import TOKEN, Served, plain_environment, served
@@ -115,6 +115,14 @@ async def tour(client: Client, assistant: Assistant) -> None:
     given = await call("ask", question=QUESTION, phase="model-selection", **filters)
     own = assistant.ask(QUESTION, phase="model-selection", **filters)
     assert given == plain(own.to_dict()) and given["outcome"] == "answered"
+    code = {"path": "load.py", "selection": "import pickle\nm = pickle.load(f)\n"}
+    told = await call("ask", question="is this safe?", code=code)
+    assert told == plain(assistant.ask("is this safe?", code=CodeContext(**code)).to_dict())
+    assert [(entry["name"], entry["line"]) for entry in told["noticed"]] == [("pickle-load", 2)]
+    after = await call("ask", question="and for deployment?", earlier=[QUESTION])
+    history = [assistant.ask(QUESTION)]
+    assert after == plain(assistant.ask("and for deployment?", history=history).to_dict())
+    assert QUESTION in after["read_as"]
     abstained = await call("ask", question="What is the best pizza in Naples?")
     assert abstained["outcome"] == "abstained" and abstained["reason"]
     listed = await call("checklist", phase="model-selection", concerns=["unsafe-loading"])
@@ -271,6 +279,13 @@ def test_output_is_bounded_and_says_what_was_left_out(assistant: Assistant) -> N
         ("ask", {"question": "a", "colour": "x" * 999}, "Unknown argument 'colour'."),
         ("ask", {"question": "a", "phase": ["nowhere"]}, "Unknown phase 'nowhere'. Known: prep"),
         ("ask", {"question": "a", "kind": ["law"] * 11}, "kind: "),
+        ("ask", {"question": "a", "earlier": ["b"] * 7}, "earlier: "),
+        (
+            "ask",
+            {"question": "a", "code": {"selection": "b" * 20_001}},
+            "code.selection: String sh",
+        ),
+        ("ask", {"question": "a", "code": {"text": "b"}}, "code.text: Extra inputs"),
         ("search", {"query": "a", "k": 0}, "k: Input should be greater than or equal to 1."),
         ("search", {"query": "a", "k": 51}, "k: Input should be less than or equal to 50."),
         ("search", {"query": "a", "k": "many"}, "k: Input should be a valid integer"),

@@ -108,6 +108,7 @@ def answered(*statements: Statement, citations: tuple[Citation, ...], withheld: 
         withheld=withheld,
         corpus_version="2026-11-23-00000000",
         timings_ms={},
+        noticed=(),
     )
 
 
