@@ -25,7 +25,7 @@ _INLINE = frozenset((
 ))
 # fmt: on
 _UNSEEN = {"template": "a template that is not displayed", "noscript": "shown without scripts only"}
-_HOLDS_MORE = "table,h1,h2,h3,h4,h5,h6"
+_HOLDS_MORE = "li table,dd table,td table,th table,h1,h2,h3,h4,h5,h6"
 _TITLE_CLASS = re.compile(r"(?:^|[\s_-])s?(?:title|heading)(?:$|[\s_-])")
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")

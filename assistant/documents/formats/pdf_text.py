@@ -33,6 +33,8 @@ _WEIGHTS = (
     (re.compile(r"medium", re.I), 500),
 )
 _MONO = re.compile(r"mono|courier|consol|typewriter|cmtt|menlo", re.I)
+_UNUSED = dict.fromkeys("\x7f\x81\x8d\x8f\x90\x9d", "•")
+"""Codes that WinAnsiEncoding does not use show a bullet (ISO 32000-1, D.2)."""
 _BLACK: Colour = (0.0, 0.0, 0.0)
 _WHITE: Colour = (1.0, 1.0, 1.0)
 
@@ -86,6 +88,7 @@ class _Glyphs:
             if isinstance(font.encoding, dict):
                 text = font.encoding.get(ord(code), code)
             text = font.character_map.get(text, font.character_map.get(code, text))
+            text = _UNUSED.get(text, text)
             widths = font.character_widths
             width = widths.get(code, widths.get("default", 500)) or 0
             if code == font.space_char and code not in widths:
@@ -214,7 +217,7 @@ class _Interpreter:
                 elif operator == b"sh":
                     self._paint([(0.0, 0.0), (self.page.width, self.page.height)], None)
                 elif operator == b"INLINE IMAGE":
-                    self._paint([_point(p, state.ctm) for p in ((0, 0), (1, 1))], None)
+                    self._image(state)
             except (IndexError, TypeError, ValueError):
                 continue  # an operator with the wrong operands is skipped, as viewers do
 
@@ -309,6 +312,12 @@ class _Interpreter:
         xs, ys = [x for x, _ in path], [y for _, y in path]
         self.painted.append((min(xs), min(ys), max(xs), max(ys), colour))
 
+    def _image(self, state: _State) -> None:
+        (x0, y0), (x1, y1) = corners = [_point(p, state.ctm) for p in ((0.0, 0.0), (1.0, 1.0))]
+        self._paint(corners, None)
+        share = abs((x1 - x0) * (y1 - y0)) / max(self.page.width * self.page.height, 1.0)
+        self.page.image_share = max(self.page.image_share, share)
+
     def _draw(
         self, objects: DictionaryObject, name: Any, resources: DictionaryObject, state: _State
     ) -> None:
@@ -317,11 +326,7 @@ class _Interpreter:
         if not isinstance(drawn, StreamObject):
             return
         if drawn.get("/Subtype") == "/Image":
-            corners = [_point(p, state.ctm) for p in ((0.0, 0.0), (1.0, 1.0))]
-            self._paint(corners, None)
-            (x0, y0), (x1, y1) = corners
-            share = abs((x1 - x0) * (y1 - y0)) / max(self.page.width * self.page.height, 1.0)
-            self.page.image_share = max(self.page.image_share, share)
+            self._image(state)
         elif drawn.get("/Subtype") == "/Form":
             self.forms += 1
             if (
