@@ -7,6 +7,7 @@
     report      the figures of a run as Markdown and as one HTML page
     keep        keep the figures of a run for the README
     follow-ups  ask follow-up questions in three ways, print the figures
+    code        ask questions that carry code, with it and alone, print the figures
     readme      rewrite what is generated of README.md and docs
     adapt       train the adapter of the embedding model on the corpus
     fit         fit ranking and abstention on development questions
@@ -157,7 +158,7 @@ def code(arguments: argparse.Namespace) -> int:
     """Ask the questions that carry code; keep the figures of both sets when none is named."""
     paths = arguments.snippets or [SNIPPETS / "dev.jsonl", SNIPPETS / "held_out.jsonl"]
     kept = {}
-    with Assistant.open(Settings()) as assistant:
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         for path in paths:
             result = run_snippets(assistant, load_snippets(path))
             kept[path.stem] = {"corpus": assistant.corpus.version, **result}
