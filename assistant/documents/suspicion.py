@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from assistant.documents.extracted import Block, Suspicion
 
 _AT_START = (
-    r"(?:^|[.!?:;\n\-–—•*>#\"“'‘(\[|`]\s*|\b(?:please|kindly|now|then|instead|just|also|assistant|help me|want you to"
+    r"(?:^|(?:[.!?:;\n–—•*>#\"“'‘(\[|`]|(?<!\w)-)\s*|\b(?:please|kindly|now|then|instead|just|also|assistant|help me|want you to"
     r"|you (?:must|should|will|shall|can|may|have to|need to|are to|must now|will now|should now)),?\s+)"
 )
 _IGNORE = (
@@ -61,8 +61,8 @@ _MINE = (
     r"(?:your|the (?=hidden|initial|original|secret|developer))(?: ?\w+){0,3}? ?(?:system|initial|hidden|original|secret|full|entire|developer)"
     r"(?: \w+){0,2}? (?:prompt|instructions?|message|configuration|rules)"
 )
-_TELL = r"(?:say|state|claim|reply|respond|answer|recommend|conclude|tell|mention|report|rate|mark|give|add|cite)"
-_ACT = r"(?:follow|obey|execute|run|do what|act on|perform|comply)"
+_TELL = r"(?:say|state|claim|reply|respond|answer|recommend|conclude|tell|mention|report|rate|mark|give|add|cite)\b"
+_ACT = r"(?:follow|obey|execute|run|do what|act on|perform|comply)\b"
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
     (
@@ -89,13 +89,13 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         rf"|\byou are (?:now|no longer|going to (?:pretend|act|play|be))\b"
         rf"|{_AT_START}pretend\s+(?:that )?you(?:'re| are)\b"
         rf"|\byou are (?:an? )?[^.\n]{{0,40}}\b{_FREE}"
-        rf"|{_AT_START}(?:pretend|imagine|suppose)\s+(?:to be|that you|you)\b[^.\n]*(?:{_FREE}|{_AI}|grandm|reply as)"
+        rf"|{_AT_START}(?:pretend|imagine|suppose)\s+(?:to be|(?:that )?you(?:'re| are| were| have))\b[^.\n]*\b(?:{_FREE}|{_AI}\b|grandm|reply as)"
         rf"|{_AT_START}(?:act|behave|respond|answer|reply|role-?play)\s+(?:as(?: if| though)?|like)\b[^.\n]*{_FREE}"
         rf"|{_AT_START}role-?play as\b|\bassume the (?:persona|role|identity) of\b"
         rf"|\b(?:developer|jailbreak|god|dan|unrestricted|unfiltered|debug)(?: \w+)? mode (?:is )?(?:now |enabled|activated|on\b)"
         rf"|{_AT_START}(?:enter|switch to|activate|enable) (?:\w+ )?(?:jailbreak|unrestricted|developer|dan|god) mode"
         rf"|{_AT_START}stay in character|\byour new (?:persona|role|identity|name|job|task|purpose)\b"
-        rf"|\byou (?:have been|are) (?:freed\b|free (?:of|from)\b)|\bsimulate a persona|\bdo anything now\b"
+        rf"|\byou (?:have been|are) (?:freed\b|free (?:of|from)\b)|\bsimulate a persona|(?<!\()(?<!\([\"“])(?<!- )\bdo anything now\b"
         rf"|\byou have no (?:restrictions|limits|rules|filters)|{_AT_START}let'?s play a game in which you",
     ),
     (
@@ -112,7 +112,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "tells an assistant to send data away",
-        rf"{_AT_START}(?:before \w+ing,?\s+|always\s+|silently\s+|secretly\s+)?(?:send|forward|post|upload|transmit"
+        rf"{_AT_START}(?:before \w+ing,?\s+|always\s+|silently\s+|secretly\s+)?(?:send(?! e-?mails?\b)|forward|(?!(?-i:POST))post|upload|transmit"
         rf"|e-?mail|mail|share|submit|exfiltrate|leak|append|embed|include|collect)\b(?:[^.\n]|\.(?=\S)){{0,80}}\b{_SECRET}\b"
         rf"[^\n]{{0,80}}?{_PLACE}"
         rf"|!\[[^\]]*\]\(https?://[^)\s]*\?[^)]*(?:\{{|\[|[A-Z]+_[A-Z]+|secret|prompt|history)"
@@ -201,6 +201,7 @@ _ABOUT = re.compile(
     r"|says?|said|containing|reads?|instruct\w+|asks?|asked|told|tell(?:s|ing)? (?:the|an?|it)|called)\b",
     re.I,
 )
+_FORBIDS = re.compile(r"\b(?:must|should|shall|do|may|can) not[*_ ]*\Z", re.I)
 _QUOTES = "\"“”'‘’`«»"
 _SENTENCE = re.compile(r"[.!?]\s|\n")
 
@@ -281,7 +282,10 @@ def _views(text: str) -> Iterator[str]:
 
 
 def _is_mention(text: str, match: re.Match[str]) -> bool:
-    """Whether a match is quoted in a sentence that speaks of such texts, before it quotes it."""
+    """Whether a match is forbidden, or quoted in a sentence that has begun to speak of such texts."""
+    verb = match.end() - len(match[0].lstrip("*_ "))
+    if _FORBIDS.search(text, max(0, verb - 12), verb):
+        return True
     at = match.start() + (match[0][:1] in _QUOTES)
     ends = [end.end() for end in _SENTENCE.finditer(text, 0, at)]
     head = text[ends[-1] if ends else 0 : at]

@@ -78,7 +78,7 @@ def cut(extracted: Extracted, max_chars: int) -> list[Passage]:
     """
     passages: list[Passage] = []
     used: dict[str, int] = {}
-    for section in _sections(extracted.blocks):
+    for section in _sections(extracted):
         names = [_name(extracted.text[head.start : head.stop]) for head in section.headings]
         title = " › ".join(filter(None, names[-2:])) or _name(extracted.title)
         place = next(filter(None, reversed(names)), "") or "Beginning"
@@ -109,16 +109,21 @@ def _why_held(extracted: Extracted, spans: Iterable[tuple[int, int]]) -> str:
     return "; ".join(found)
 
 
-def _sections(blocks: Iterable[Block]) -> Iterator[_Section]:
+def _sections(extracted: Extracted) -> Iterator[_Section]:
+    """What stands under each heading; text that nobody sees by itself, so that it alone is held."""
+    hidden = {entry.start for entry in extracted.suspicions if entry.kind == "hidden"}
     headings: tuple[Block, ...] = ()
     content: list[Block] = []
-    for block in blocks:
-        if block.kind != "heading":
+    for block in extracted.blocks:
+        if block.kind != "heading" and block.start not in hidden:
             content.append(block)
             continue
         if content:
             yield _Section(headings, tuple(content))
             content = []
+        if block.start in hidden:
+            yield _Section(headings, (block,))
+            continue
         headings = (*(head for head in headings if head.level < block.level), block)
     if content:
         yield _Section(headings, tuple(content))

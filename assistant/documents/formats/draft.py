@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from assistant.documents.extracted import Block, BlockKind, Page, Suspicion
+from assistant.documents.suspicion import find_suspicions
 
 ENUMERATOR = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]{1,2}|[ivxlIVXL]{1,5})[.)]\)?|[•▪◦‣·–—-]")
 """A list item's mark without its text: "(a)", "12.", "iv)", a bullet."""
@@ -16,6 +17,14 @@ _DROPPED |= {0x0C: "\n", 0x0D: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=[\"'“‘(]?[A-Z0-9])")
 _LONGEST_INTRODUCTION = 300
+
+COMMENT = "a comment in the source"
+_SPEAKS_TO = re.compile(
+    r"\b(?:assistants?|agents?|ai|llms?|\w*gpt|(?:chat)?bots?|prompts?|instructions?|answers?"
+    r"|repl(?:y|ies)|respon(?:d|ses?)|readers?|users?|ignore|disregard|tell|say)\b",
+    re.IGNORECASE,
+)
+"""Words of a comment that may be meant for an assistant, or for readers through one."""
 
 
 class Refusal(Exception):
@@ -53,10 +62,11 @@ class Draft:
     def add(self, kind: BlockKind, text: str, level: int = 0, hidden: str = "") -> int:
         """Append a block and give its start; without text nothing is appended.
 
-        hidden: why a reader of the file does not see it, if so.
+        hidden: why a reader of the file does not see it, if so. An author's comments are markup,
+        and left out, unless they may be meant for an assistant.
         """
         text = _clean(text).strip("\n").rstrip()
-        if not text.strip() or (hidden and _is_mark(text)):
+        if not text.strip() or (hidden and _is_mark(text, hidden)):
             return self._length
         if self._parts:
             self._parts.append("\n\n")
@@ -115,9 +125,13 @@ class Draft:
         return ""
 
 
-def _is_mark(text: str) -> bool:
-    """Whether hidden text is too short to say anything, such as "TOC end" or "GOOD"."""
-    return len(text) < 40 and len(text.split()) < 4
+def _is_mark(text: str, hidden: str) -> bool:
+    """Whether hidden text is an author's comment, or too short to say anything ("TOC end")."""
+    if hidden != COMMENT:
+        return len(text) < 40 and len(text.split()) < 4
+    return not (
+        _SPEAKS_TO.search(text) or find_suspicions(text, [Block("paragraph", 0, len(text))])
+    )
 
 
 def _clean(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from assistant.documents.formats.decoding import decode
-from assistant.documents.formats.draft import ENUMERATOR, Draft
+from assistant.documents.formats.draft import COMMENT, ENUMERATOR, Draft
 from assistant.documents.formats.hiding import RGB, WHITE, alike, colours, hiding, parse_colour
 
 # fmt: off
@@ -154,7 +154,7 @@ class _Walk:
     def _enter(self, node: LexborNode, style: _Style) -> _Style | None:
         """The style within an element; None, and the text kept apart, where it is not seen."""
         if node.is_comment_node:
-            self.unseen.append((node.comment_content or "", "a comment in the source"))
+            self.unseen.append((node.comment_content or "", COMMENT))
             return None
         if node.tag is None or node.tag in _SKIPPED or node.tag.startswith("-"):
             return None

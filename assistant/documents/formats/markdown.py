@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from assistant.documents.extracted import BlockKind
 from assistant.documents.formats.decoding import decode
-from assistant.documents.formats.draft import Draft
+from assistant.documents.formats.draft import COMMENT, Draft
 from assistant.documents.formats.hiding import hiding
 from assistant.documents.formats.html import add_tree
 from assistant.errors import CorpusError
@@ -67,14 +67,14 @@ def convert(raw: bytes, media: str, draft: Draft) -> None:
             for words, reason in unseen:
                 draft.add("paragraph", words.strip(), hidden=reason)
     for definition in _DEFINITION.finditer(text):
-        draft.add("paragraph", definition[1], hidden="a comment in the source")
+        draft.add("paragraph", definition[1], hidden=COMMENT)
 
 
 def _seen(source: str, unseen: list[tuple[str, str]]) -> str:
     """A block's source without what a reader of the page does not see, which goes to a list."""
 
     def comment(match: re.Match[str]) -> str:
-        unseen.append((match[1] or match[2] or "", "a comment in the source"))
+        unseen.append((match[1] or match[2] or "", COMMENT))
         return ""
 
     def styled(match: re.Match[str]) -> str:
