@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
+feedback_app = typer.Typer(help="What readers of the chat page thought.", no_args_is_help=True)
+app.add_typer(feedback_app, name="feedback")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Phase = Annotated[
@@ -223,6 +225,56 @@ def coverage(
         if svg is not None:
             svg.write_text(coverage_svg(matrix, titles), encoding="utf-8")
         _show(as_json, matrix, lambda: render.coverage(matrix, titles))
+
+
+@app.command()
+def chat(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 7860,
+    root_path: Annotated[
+        str, typer.Option(help="Path under which a reverse proxy shows the page, such as /safety.")
+    ] = "",
+    auth: Annotated[
+        Path | None,
+        typer.Option(help="File of lines USER:PASSWORD; else SAFETY_ASSISTANT_AUTH, else nobody."),
+    ] = None,
+    per_minute: Annotated[
+        int, typer.Option(min=1, help="Questions that a client may ask within a minute.")
+    ] = 30,
+    at_once: Annotated[int, typer.Option(min=1, help="Answers under way at a time.")] = 8,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open the chat page: ask, read, check and take away."""
+    from assistant.interfaces.web.server import Serving, read_users, serve
+
+    serving = Serving(host, port, root_path, read_users(auth), per_minute, at_once, browser)
+    serve(load_settings(), serving)
+
+
+@feedback_app.command("export")
+def feedback_export() -> None:
+    """Print what readers found helpful as eval questions, one JSON object a line."""
+    from assistant.interfaces import feedback
+
+    kept = feedback.load(feedback.default_file())
+    for question in feedback.questions(kept):
+        print(json.dumps(question, ensure_ascii=False))
+    wanting = sum(given.verdict == "down" for _, given in kept)
+    if wanting:
+        print(
+            f"{wanting} answers were not helpful and need a person's gold: "
+            "`safety-assistant feedback list`.",
+            file=sys.stderr,
+        )
+
+
+@feedback_app.command("list")
+def feedback_list() -> None:
+    """Print all feedback with its comments, one JSON object a line."""
+    from assistant.interfaces import feedback
+
+    for number, given in feedback.load(feedback.default_file()):
+        print(json.dumps({"id": number, **asdict(given)}, ensure_ascii=False))
 
 
 @index_app.command("build")
