@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.errors import AssistantError, QuestionError
-from assistant.interfaces.limits import AtOnce, PerClient
+from assistant.api import Assistant
+from assistant.conversation import HISTORY
+from assistant.errors import AssistantError
+from assistant.interfaces.serving import Opening
 from assistant.interfaces.web import export, turns
-from assistant.interfaces.web.opening import Opening
 from assistant.types import Answer, Citation, Said, Statement
 
-REMEMBERED = 4
-"""How many answers of a conversation are kept for follow-up questions."""
-_PATIENCE_S = 900.0
+_TOLD_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,7 @@ class Asked:
 
 
 def pieces(
-    asked: Asked,
-    client: str,
-    opening: Opening,
-    per_client: PerClient,
-    at_once: AtOnce,
-    history: Sequence[Answer],
+    asked: Asked, opening: Opening, history: Sequence[Answer]
 ) -> Iterator[tuple[dict[str, Any], Sequence[Answer]]]:
     """What the page shows of an answer, again and again with more, and the answers remembered.
 
@@ -43,21 +38,18 @@ def pieces(
     one of an answer has ``answer``, ``markdown`` and ``spoken`` besides.
     """
     try:
-        per_client.check(client)
-        if not opening.state()["ready"]:
-            yield {"state": "waiting", "html": turns.waiting("Waiting for the index …")}, history
-        with at_once.place():
-            yield from _answering(asked, opening, history)
+        opened = opening.start()
+        while not opened.done():
+            yield {"state": "waiting", "html": turns.waiting(f"{opening.doing} …")}, history
+            wait([opened], _TOLD_EVERY_S)
+        yield from _answering(asked, opened.result(), history)
     except AssistantError as error:
         yield {"state": "refused", "html": turns.refused(str(error)), "spoken": str(error)}, history
 
 
 def _answering(
-    asked: Asked, opening: Opening, history: Sequence[Answer]
+    asked: Asked, assistant: Assistant, history: Sequence[Answer]
 ) -> Iterator[tuple[dict[str, Any], Sequence[Answer]]]:
-    assistant = opening.result(_PATIENCE_S)
-    if assistant is None:
-        raise QuestionError("The index is still being built. Ask again when it is ready.")
     phases = {term.id: term.title for term in assistant.corpus.taxonomy.phases.values()}
     statements: list[Statement] = []
     citations: list[Citation] = []
@@ -67,6 +59,7 @@ def _answering(
         kind=asked.kinds,
         jurisdiction=asked.jurisdictions,
         source=asked.sources,
+        history=history,
     ):
         if isinstance(piece, Said):
             statements.append(piece.statement)
@@ -80,4 +73,4 @@ def _answering(
                 "markdown": export.markdown(piece),
                 "answer": piece.to_dict(),
             }
-            yield last, [*history, piece][-REMEMBERED:]
+            yield last, [*history, piece][-HISTORY:]

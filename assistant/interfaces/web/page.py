@@ -14,10 +14,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from assistant.documents import Corpus
-from assistant.interfaces.limits import AtOnce, PerClient
+from assistant.interfaces.serving import Opening
 from assistant.interfaces.web.conversation import Asked, pieces
 from assistant.interfaces.web.frame import AHEAD, conversation, examples, header, source_panel
-from assistant.interfaces.web.opening import Opening
 from assistant.types import Answer
 
 TITLE = "Safety guideline assistant"
@@ -25,10 +24,14 @@ _STATIC = Path(__file__).resolve().parent / "static"
 _SCRIPTS = ("core", "source", "conversation", "checklist", "knowledge", "start")
 _PER_CONCERN = (2, 4, 8, 16)
 _FORGET_AFTER_S = 3600
+_WAITING = 64
 
 
-def frame(corpus: Corpus, opening: Opening, per_client: PerClient, at_once: AtOnce) -> gr.Blocks:
-    """The page for a corpus; each browser's answers are in its own session, for an hour."""
+def frame(corpus: Corpus, opening: Opening, at_once: int) -> gr.Blocks:
+    """The page for a corpus; each browser's answers are in its own session, for an hour.
+
+    at_once: how many answers may be under way; _WAITING more wait their turn.
+    """
     taxonomy = corpus.taxonomy
     phases = [(term.title, term.id) for term in taxonomy.phases.values()]
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
@@ -36,15 +39,15 @@ def frame(corpus: Corpus, opening: Opening, per_client: PerClient, at_once: AtOn
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=3, elem_id="main"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Ask", id="ask"):
-                    _ask_tab(corpus, [("Any", ""), *phases], opening, per_client, at_once)
-                with gr.Tab("Checklist", id="checklist"):
+                    _ask_tab(corpus, [("Any", ""), *phases], opening, at_once)
+                with gr.Tab("Checklist", id="checklist", render_children=True):
                     _checklist_tab(corpus, phases)
-                with gr.Tab("Knowledge", id="knowledge"):
+                with gr.Tab("Knowledge", id="knowledge", render_children=True):
                     _knowledge_tab()
             with gr.Column(scale=2, elem_id="side", min_width=0):
                 _html(source_panel())
         blocks.load(None, None, None, js="() => page.start()", api_visibility="private")
-    blocks.queue(max_size=None, default_concurrency_limit=None)
+    blocks.queue(max_size=_WAITING)
     return blocks
 
 
@@ -72,8 +75,7 @@ def _ask_tab(
     corpus: Corpus,
     phases: Sequence[tuple[str, str]],
     opening: Opening,
-    per_client: PerClient,
-    at_once: AtOnce,
+    at_once: int,
 ) -> None:
     def ask(
         question: str,
@@ -84,11 +86,10 @@ def _ask_tab(
         linked: str,
         turn: str,
         history: Sequence[Answer],
-        request: gr.Request,
     ) -> Iterator[tuple[str, Sequence[Answer]]]:
         asked = Asked(question, phase, kinds, jurisdictions, sources, linked)
-        client = request.client.host if request.client else ""
-        for piece, remembered in pieces(asked, client, opening, per_client, at_once, history):
+        # The first turn of a conversation is one, also after another was cleared.
+        for piece, remembered in pieces(asked, opening, [] if turn == "1" else history):
             yield json.dumps({**piece, "turn": turn}), remembered
 
     phase = gr.Radio(
@@ -130,17 +131,19 @@ def _ask_tab(
         again.click(None, None, [asked, linked, *choice], js="() => page.take()", **private)
     )
     for event in taken:
-        event.then(
+        answer = event.then(
             ask,
             [asked, *choice, linked, turn, history],
             [shown, history],
             js="(...inputs) => page.begin(...inputs)",
-            concurrency_limit=None,
+            concurrency_limit=at_once,
+            concurrency_id="ask",
             trigger_mode="multiple",
             api_visibility="undocumented",
             api_name="ask",
             show_progress="hidden",
         )
+        answer.failure(None, None, None, js="() => page.failed()", **private)
     edit.click(None, None, question, js="() => page.taken()", **private)
     shown.change(None, shown, None, js="piece => page.show(piece)", **private)
 

@@ -14,10 +14,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from assistant.api import Assistant
-from assistant.errors import AssistantError, QuestionError
+from assistant.errors import AssistantError, IndexBusy, QuestionError
 from assistant.interfaces import feedback
+from assistant.interfaces.serving import Opening
 from assistant.interfaces.web import actions, knowledge, panel
-from assistant.interfaces.web.opening import Opening
 
 _FOUND = 20
 
@@ -33,14 +33,24 @@ def routes(opening: Opening, feedback_file: Path) -> list[Route]:
         "checklist": _checklist,
     }
 
-    def status(request: Request) -> Response:
-        return JSONResponse(opening.state())
-
     return [
-        Route("/read/status", status),
+        Route("/read/status", partial(_status, opening)),
         *(Route(f"/read/{name}", partial(_shown, opening, view)) for name, view in views.items()),
         Route("/feedback", partial(_keep, feedback_file), methods=["POST"]),
     ]
+
+
+def _status(opening: Opening, request: Request) -> Response:
+    """Whether the index is ``ready`` or ``failed``, how far it is in ``words``, ``done`` and ``total``."""
+    ready, failed, words = False, False, f"{opening.doing} …"
+    try:
+        ready = bool(opening.now())
+    except IndexBusy:
+        pass
+    except AssistantError as error:
+        failed, words = True, str(error)
+    steps = {"done": opening.done, "total": opening.total}
+    return JSONResponse({"ready": ready, "failed": failed, "words": words, **steps})
 
 
 def _shown(
@@ -48,10 +58,7 @@ def _shown(
 ) -> Response:
     """A view as HTML; what cannot be shown is a sentence with status 400, or 503 for no index."""
     try:
-        assistant = opening.result(0)
-        if assistant is None:
-            return PlainTextResponse("The index is not ready yet. Wait for it.", 503)
-        return HTMLResponse(view(assistant, request.query_params))
+        return HTMLResponse(view(opening.now(), request.query_params))
     except QuestionError as error:
         return PlainTextResponse(str(error), 400)
     except AssistantError as error:

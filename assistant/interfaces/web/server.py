@@ -1,98 +1,85 @@
-"""The process behind the page: one port, one app, ended by Ctrl-C."""
+"""The process behind the page: what the browser asks for, Gradio's frame, and the guard before both."""
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
-import socket
-import sys
 import threading
 import webbrowser
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from socket import socket
+
+import gradio
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Route
 
 from assistant.documents import load_corpus
-from assistant.errors import SettingsError
 from assistant.interfaces import feedback
-from assistant.interfaces.limits import AtOnce, Guard, PerClient
-from assistant.interfaces.web.opening import Opening
+from assistant.interfaces.guard import Access, App, Guard, Limits, Message, Receive, Scope, Send
+from assistant.interfaces.serving import Opening, serve, settle_in
+from assistant.interfaces.web import page, reading
 from assistant.settings import Settings
 
-ACCOUNT = "SAFETY_ASSISTANT_AUTH"
-"""The environment variable that may hold USER:PASSWORD."""
-_MAX_BODY_BYTES = 64 * 1024
-_WAIT_S = 10.0
-_LOOKED_UP_PER_QUESTION = 10
+_NEVER_USED = ("upload", "run/{name:path}", "call/{name:path}", "proxy={name:path}")
+_FILES = ("/assets/", "/static/", "/theme.css")
+_HEADERS: Mapping[str, str] = {
+    # Nothing from elsewhere, said to the browser too; Gradio needs inline and evaluated scripts.
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """How the page is served.
+def serve_page(
+    settings: Settings,
+    bound: socket,
+    access: Access,
+    limits: Limits,
+    public_url: str = "",
+    browser: bool = False,
+) -> None:
+    """Serve the page at a bound socket until Ctrl-C.
 
-    root_path: the prefix under which a reverse proxy shows it, such as ``/safety``; else "".
-    users: passwords by name, empty for none. per_minute: questions of one client. at_once: answers
-    under way at a time.
+    public_url: where a reverse proxy on this machine shows the page, "" for none. browser: open it there.
     """
-
-    host: str
-    port: int
-    root_path: str
-    users: Mapping[str, str]
-    per_minute: int
-    at_once: int
-    browser: bool
+    settle_in()
+    if browser:
+        address = public_url or "http://{}:{}/".format(*bound.getsockname()[:2])
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+    make = partial(make_app, settings, access, limits, public_url)
+    serve(make, bound, "/", proxied=bool(public_url))
 
 
-def read_users(path: Path | None) -> dict[str, str]:
-    """Passwords by name: lines USER:PASSWORD of a file, else of the environment, else none.
+def make_app(settings: Settings, access: Access, limits: Limits, public_url: str = "") -> App:
+    """The page as an ASGI app behind its guard; opens the index, or builds it, when it starts.
 
-    Raises SettingsError for a file that cannot be read or a line of another form.
+    Raises CorpusError if the corpus cannot be read.
     """
-    try:
-        given = path.read_text("utf-8") if path else os.environ.get(ACCOUNT, "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Name a readable file.") from error
-    users = {}
-    for line in filter(None, map(str.strip, given.splitlines())):
-        name, _, password = line.partition(":")
-        if not name or not password:
-            raise SettingsError(
-                f"{path or ACCOUNT} has a line that is not USER:PASSWORD. Correct it."
-            )
-        users[name] = password
-    if path and not users:
-        raise SettingsError(f"{path} names no user. Write a line USER:PASSWORD into it.")
-    return users
-
-
-def serve(settings: Settings, serving: Serving) -> None:
-    """Serve the page until Ctrl-C or SIGTERM.
-
-    Raises SettingsError if the port cannot be had, and CorpusError for a corpus that is not sound; a
-    missing index is built while the page shows how far it is.
-    """
-    bound = _bound(serving.host, serving.port)
-    corpus = load_corpus(settings.corpus)
-
-    import fastapi
-    import gradio
-    import uvicorn
-
-    from assistant.interfaces.web import page, reading
-
     opening = Opening(settings)
-    per_client, at_once = PerClient(serving.per_minute), AtOnce(serving.at_once, _WAIT_S)
-    app = fastapi.FastAPI(
-        routes=[*reading.routes(opening, feedback.default_file())], openapi_url=None
-    )
-    blocks = page.frame(corpus, opening, per_client, at_once)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        opening.start()
+        yield
+        await run_in_threadpool(opening.close)
+
+    def gone(_: object) -> PlainTextResponse:
+        return PlainTextResponse("There is nothing here.", 404)
+
+    closed = [Route(f"/gradio_api/{path}", gone, methods=["GET", "POST"]) for path in _NEVER_USED]
+    routes: list[BaseRoute] = [*closed, *reading.routes(opening, feedback.default_file())]
+    app = FastAPI(routes=routes, openapi_url=None, lifespan=lifespan)
     gradio.mount_gradio_app(
         app,
-        blocks,
+        page.frame(load_corpus(settings.corpus), opening, limits.at_once),
         "/",
-        root_path=serving.root_path or None,
+        root_path=public_url or None,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -102,53 +89,18 @@ def serve(settings: Settings, serving: Serving) -> None:
         head=page.head(),
         app_kwargs={"openapi_url": None},
     )
-    looked_up = PerClient(serving.per_minute * _LOOKED_UP_PER_QUESTION)
-    guarded = Guard(
-        app,
-        serving.users,
-        looked_up,
-        limited=("/read/", "/feedback"),
-        closed=("/gradio_api/upload", "/gradio_api/run", "/gradio_api/call"),
-        max_body_bytes=_MAX_BODY_BYTES,
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(guarded, log_level="critical", timeout_graceful_shutdown=1)
-    )
-    _announce(serving, bound)
-    # The command line collects no garbage, which is for commands of a second.
-    gc.enable()
-    gc.freeze()
-    # uvicorn raises the signal again when it has ended.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        server.run(sockets=[bound])
-    finally:
-        opening.close()
-    print("Stopped.", file=sys.stderr)
+    return _with_headers(Guard(app, access, Limits(per_minute=limits.per_minute), uncounted=_FILES))
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise SettingsError(
-            f"Port {port} of {host} cannot be used: {error.strerror}. Name another one with --port, "
-            "0 for any that is free, or end the program that uses it."
-        ) from error
-    return bound
+def _with_headers(app: App) -> App:
+    added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
 
-def _announce(serving: Serving, bound: socket.socket) -> None:
-    host = f"[{serving.host}]" if ":" in serving.host else serving.host
-    address = f"http://{host}:{bound.getsockname()[1]}/"
-    print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
-    if not serving.users and serving.host not in ("127.0.0.1", "::1", "localhost"):
-        print("Whoever reaches this machine can ask; --auth asks for a password.", file=sys.stderr)
-    if serving.browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
+        await app(scope, receive, sending)
+
+    return served

@@ -17,7 +17,9 @@ HEADINGS: dict[Role, str] = {
 
 def under_way(statements: Sequence[Statement], citations: Sequence[Citation]) -> str:
     """What has been said so far; what follows is added below, so that nothing moves."""
-    return _said(statements, {citation.number: citation for citation in citations}, False)
+    return waiting("Reading the sources …") + _said(
+        statements, {citation.number: citation for citation in citations}, False
+    )
 
 
 def answered(answer: Answer, phases: Mapping[str, str], asked_of: str) -> str:
@@ -27,9 +29,10 @@ def answered(answer: Answer, phases: Mapping[str, str], asked_of: str) -> str:
     """
     by_number = {citation.number: citation for citation in answer.citations}
     parts = [
+        _read_as(answer, phases),
         _said(answer.statements, by_number, True)
         if answer.outcome == "answered"
-        else _abstained(answer)
+        else _abstained(answer),
     ]
     if answer.withheld:
         parts.append(
@@ -43,8 +46,7 @@ def answered(answer: Answer, phases: Mapping[str, str], asked_of: str) -> str:
         )
     if answer.citations:
         parts.append(_references(answer.citations))
-    parts += [_read_as(answer, phases), _ACTIONS]
-    return "".join(parts)
+    return "".join([*parts, _ACTIONS])
 
 
 def refused(message: str) -> str:
@@ -128,16 +130,22 @@ def _reference(citations: Sequence[Citation]) -> str:
 
 
 def _read_as(answer: Answer, phases: Mapping[str, str]) -> str:
+    """What was answered: the phase, which can be corrected, and of a follow-up the whole question."""
     read = ", ".join(phases[phase] for phase in answer.phases) or "any phase"
+    follows = (
+        f'<p class="meant">Read as: “{text(answer.read_as)}”</p>'
+        if answer.read_as != answer.question
+        else ""
+    )
     choices = "".join(
         f'<button type="button"{attributes(data_phase=phase)}>{text(title)}</button>'
         for phase, title in {"": "Any", **phases}.items()
         if (phase,) != answer.phases
     )
     return (
-        f'<details class="read-as"><summary>Read as <strong>{text(read)}</strong> '
+        f'<details class="read-as"><summary>Phase: <strong>{text(read)}</strong> '
         f'<span class="change">change</span></summary>'
-        f'<div role="group" aria-label="Ask again as another phase">{choices}</div></details>'
+        f'<div role="group" aria-label="Ask again as another phase">{choices}</div></details>{follows}'
     )
 
 

@@ -42,6 +42,19 @@
     page.say(piece.spoken);
   };
 
+  /* Called by Gradio when a question did not reach an answer. */
+  page.failed = () => {
+    const words = page.refusal ?? "The page's server does not answer. Look whether it still runs.";
+    page.refusal = undefined;
+    for (const { element, body, piece } of turns.values()) {
+      if (piece.spoken || !element.hasAttribute("aria-busy")) continue;
+      element.removeAttribute("aria-busy");
+      element.dataset.state = "refused";
+      body.replaceChildren(page.element("p", { className: "refused", textContent: words }));
+    }
+    page.say(words);
+  };
+
   /* Ask without the question box: examples, topics, another phase, a permalink. */
   page.ask = (request) => page.hand("again", request);
   page.take = () => {
@@ -53,11 +66,17 @@
     const phase = page.one("#phase input:checked")?.value ?? "";
     page.ask({ ...(last()?.request ?? {}), phase, question });
   };
-  page.askAs = (phase, element) => page.ask({ ...of(element).request, phase });
+  page.askAs = (phase, element) => page.ask({ ...alone(of(element)), phase });
+
+  /* A request that has the same answer without what was asked before it. */
+  const alone = ({ request, piece: { answer } }) => answer && answer.read_as !== answer.question
+    ? { ...request, question: answer.read_as, phase: answer.phases[0] ?? "" } : request;
 
   const fields = { phase: "phase", kind: "kinds", jurisdiction: "jurisdictions", source: "sources" };
 
-  page.permalink = ({ request, piece }) => {
+  page.permalink = (turn) => {
+    const { piece } = turn;
+    const request = alone(turn);
     const query = new URLSearchParams({ q: request.question });
     for (const [name, field] of Object.entries(fields))
       for (const value of [request[field]].flat()) if (value) query.append(name, value);
@@ -83,6 +102,7 @@
   };
   page.doing.clear = () => {
     turns.clear();
+    count = 0;
     page.one("#turns").replaceChildren();
     page.one("#welcome").hidden = false;
     page.one("#exports").hidden = true;
@@ -114,7 +134,7 @@
     const best = [...new Set(names(answer.statements[0]?.citations ?? []))];
     const others = [...new Set(names(answer.citations.map((c) => c.number)))].filter((name) => !best.includes(name));
     const given = {
-      verdict: button.dataset.do, comment, question: answer.question, phase: answer.phases[0] ?? null,
+      verdict: button.dataset.do, comment, question: answer.read_as, phase: answer.phases[0] ?? null,
       outcome: answer.outcome, best, others, corpus_version: answer.corpus_version,
     };
     const response = await fetch("feedback", {

@@ -16,8 +16,28 @@ page.element = (tag, properties = {}, ...children) => {
 page.read = async (address) => {
   const response = await fetch(address);
   const body = await response.text();
-  if (!response.ok) throw new Error(body.slice(0, 500) || `The server says ${response.status}.`);
+  if (!response.ok) throw new Error(page.sentence(body, response.status));
   return body;
+};
+
+/* What a refusal says: the guard and Gradio answer in JSON, the rest of the server in text. */
+page.sentence = (body, status) => {
+  try {
+    const { error, detail } = JSON.parse(body);
+    return error ?? detail;
+  } catch {
+    return body.slice(0, 500) || `The server says ${status}.`;
+  }
+};
+
+/* Gradio says of a question that was refused only that it failed: keep the server's own words. */
+page.noteRefusals = () => {
+  const ask = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await ask(...request);
+    if (!response.ok) page.refusal = page.sentence(await response.clone().text(), response.status);
+    return response;
+  };
 };
 
 /* Fill an element with HTML from this server, or with the reason why there is none. */

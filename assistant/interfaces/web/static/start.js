@@ -58,15 +58,15 @@
 
   /* Look how far the index is until it is ready or cannot be. */
   const opening = async () => {
-    const { ready, failure, stage, done, total } = JSON.parse(await page.read("read/status"));
+    const { ready, failed, words, done, total } = JSON.parse(await page.read("read/status"));
     const banner = page.one("#opening");
     banner.hidden = ready;
     if (ready) return page.view("read/overview");
     const bar = page.one("progress", banner);
-    bar.hidden = Boolean(failure);
+    bar.hidden = failed;
     if (total) Object.assign(bar, { max: total, value: done });
-    page.one("p", banner).textContent = failure || (total ? `Building the index, once: ${stage}, ${done} of ${total}` : "Opening the index …");
-    if (!failure) setTimeout(opening, 500);
+    page.one("p", banner).textContent = words;
+    setTimeout(opening, failed ? 5000 : 500);
   };
 
   const examples = () => {
@@ -103,6 +103,7 @@
     const single = page.one("#single-keys");
     single.checked = localStorage.getItem("safety-assistant/single-keys") !== "off";
     single.addEventListener("change", () => localStorage.setItem("safety-assistant/single-keys", single.checked ? "on" : "off"));
+    page.noteRefusals();
     opening();
     page.fromAddress();
   };
