@@ -44,7 +44,7 @@ def answer(text: str, retriever: Retriever, filters: Filters, read_text: ReadTex
     if reason is None:
         drafts = roles_in_order(extract(question, found, index))
         lead = drafts[0].spans[0].provision.phases[:1]
-        statements, citations, withheld = bind(drafts, index.corpus, read_text)
+        statements, citations, withheld = bind(drafts, found.documents, read_text)
         if not statements:
             reason = (
                 "Not covered: what was found could not be confirmed in its source, and is withheld."
@@ -76,7 +76,11 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return _unknown(found.unknown[0], retriever.index.corpus)
     if found.exact:
         return None
-    if question.elsewhere and not _names_digested_law(question):
+    if (
+        question.elsewhere
+        and not _names_digested_law(question)
+        and not _in_library(found, question)
+    ):
         return f"Not covered: no source digests {' or '.join(question.elsewhere)}."
     if "outcome" in question.wishes:
         return f"Not covered: {_UNKNOWABLE['outcome']}."
@@ -94,6 +98,16 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."
+
+
+def _in_library(found: Retrieved, question: Question) -> bool:
+    """Whether a good hit of the library is of a document that names what the corpus lacks."""
+    return any(
+        named in hit.document.text
+        for hit in found.hits[:5]
+        if hit.provision.id in found.sentences
+        for named in question.elsewhere
+    )
 
 
 def _names_digested_law(question: Question) -> bool:
@@ -130,7 +144,8 @@ def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
 
 
 def _topic(provision: Provision) -> Topic:
-    return Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
+    asks = next(iter(provision.asks), f"What is said under “{provision.title}”?")
+    return Topic(asks, provision.source_id, provision.locator, provision.title)
 
 
 class _Clock:

@@ -20,6 +20,7 @@ from assistant.types import Provision, Role, Segment
 
 MAX_ACTIONS = 6
 MAX_REQUIREMENTS = 3
+MAX_OWN = 2
 MAX_EVIDENCE = 2
 MAX_CITATIONS = 3
 MAX_NAMED = 10
@@ -27,7 +28,7 @@ CORROBORATING = 25
 """How many of the best hits are looked through for further sources of a statement."""
 # Shares of the best score below which a provision is too far from the question for each part, chosen
 # on development questions: lower ones add citations that do not help faster than ones that do.
-_NEAR = {"action": 0.8, "requirement": 0.77, "evidence": 0.6}
+_NEAR = {"own": 0.6, "action": 0.8, "requirement": 0.77, "evidence": 0.6}
 SAME = 0.78
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.6
@@ -157,6 +158,7 @@ class _Extractor:
         lead = self._lead(hits)
         self._say("answer", self._direct(lead))
         self._further(lead)
+        self._own(lead)
         self._actions(lead)
         self._requirements(lead)
         self._evidence(lead)
@@ -172,10 +174,14 @@ class _Extractor:
         return hits[0]
 
     def _direct(self, lead: Hit) -> Span:
-        """The lead's opening sentence, unless another of its statements is clearly nearer."""
-        statements = [
-            span for span in self._spans(lead.provision) if span.segment.kind == "statement"
-        ]
+        """The lead's opening sentence, unless another of its statements is clearly nearer.
+
+        Of a passage of the library, which nobody wrote to open with its answer, the nearest.
+        """
+        spans = self._spans(lead.provision)
+        if lead.provision.id in self.found.sentences:
+            return max(spans, key=self._cosine)
+        statements = [span for span in spans if span.segment.kind == "statement"]
         best = max(statements, key=self._cosine)
         return best if self._cosine(best) > self._cosine(statements[0]) + 0.15 else statements[0]
 
@@ -191,9 +197,16 @@ class _Extractor:
                 self._say("answer", span)
                 return
 
+    def _own(self, lead: Hit) -> None:
+        """What the organisation's own documents say that comes near, before anybody else's advice."""
+        for hit in self._near("own", {"internal"}, lead)[:MAX_OWN]:
+            best = max(self._spans(hit.provision), key=self._cosine)
+            if self._cosine(best) >= _EVIDENCE_COSINE:
+                self._say("action", best)
+
     def _actions(self, lead: Hit) -> None:
         pool: list[tuple[float, Span]] = []
-        for hit in self._near("action", {"voluntary"}, lead)[:8]:
+        for hit in self._near("action", {"voluntary", "internal"}, lead)[:8]:
             for span in self._spans(hit.provision):
                 if span.segment.kind == "do":
                     own = 0.15 if hit is lead else 0.0
@@ -294,13 +307,19 @@ class _Extractor:
         )
 
     def _spans(self, provision: Provision) -> list[Span]:
-        return spans_of(provision, self.index)
+        vectors = self.found.sentences.get(provision.id)
+        if vectors is None:
+            return spans_of(provision, self.index)
+        return [
+            Span(provision, segment, vector)
+            for segment, vector in zip(provision.segments, vectors, strict=True)
+        ]
 
     def _cosine(self, span: Span) -> float:
         return float(np.dot(span.vector, self.found.vector))
 
     def _binding(self, provision: Provision) -> str:
-        return self.index.corpus.by_source[provision.source_id].source.binding
+        return self.found.documents[provision.source_id].source.binding
 
 
 def _cosine(one: Span, other: Span) -> float:

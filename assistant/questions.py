@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
-from assistant.taxonomy import Term
+from assistant.taxonomy import Taxonomy, Term
 from assistant.types import Provision
 
 MAX_CHARS = 2000
@@ -335,7 +335,7 @@ def read_question(text: str, corpus: Corpus) -> Question:
         words=content_words(asked),
         mentions=mentions,
         phases=_phases(asked, corpus.taxonomy.phases),
-        concerns=_named(asked, corpus.taxonomy.concerns),
+        concerns=named_concerns(asked, corpus.taxonomy),
         language=None if mentions or provisions else _foreign(asked),
         elsewhere=named_elsewhere(asked, corpus.elsewhere),
         wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(asked)),
@@ -404,9 +404,10 @@ def content_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word not in _STOP))
 
 
-def _named(text: str, terms: Mapping[str, Term]) -> tuple[str, ...]:
+def named_concerns(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The concerns whose vocabulary a text uses, in the order of the taxonomy."""
     lowered = text.casefold()
-    return tuple(key for key, term in terms.items() if _weight(lowered, term))
+    return tuple(key for key, term in taxonomy.concerns.items() if _weight(lowered, term))
 
 
 def _weight(lowered: str, term: Term) -> float:

@@ -24,12 +24,12 @@ from assistant.checklists import PER_CONCERN
 from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
-from assistant.interfaces import render
+from assistant.interfaces import library, render
 from assistant.interfaces.guard import Limits, read_access, read_accounts
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
-from assistant.types import Answer
+from assistant.types import Answer, Provision
 
 app = typer.Typer(
     help="Cited answers to safety questions about software built on pre-trained models.",
@@ -41,6 +41,9 @@ index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_
 app.add_typer(index_app, name="index")
 feedback_app = typer.Typer(help="What readers of the chat page thought.", no_args_is_help=True)
 app.add_typer(feedback_app, name="feedback")
+app.add_typer(library.app)
+sources_app = typer.Typer(help="List what the corpus holds; fetch the official texts.")
+app.add_typer(sources_app, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Phase = Annotated[
@@ -53,6 +56,13 @@ Jurisdiction = Annotated[
     list[str] | None,
     typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated."),
 ]
+Collection = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection", help="Cite this collection of your documents only; 'shipped' is the corpus."
+    ),
+]
+Without = Annotated[list[str] | None, typer.Option("--without", help="Leave this collection out.")]
 
 
 class _Interrupted(BaseException):
@@ -112,11 +122,20 @@ def ask(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the sources, or say that they do not cover it."""
     with _opened() as assistant:
-        answer = assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        answer = assistant.ask(
+            question,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+        )
         _show(as_json, answer.to_dict(), lambda: render.answer(answer))
 
 
@@ -170,11 +189,21 @@ def search(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """List the provisions nearest to a query, with their scores."""
     with _opened() as assistant:
-        hits = assistant.search(query, k, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        hits = assistant.search(
+            query,
+            k,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+        )
         rows = [
             {
                 "id": hit.provision.id,
@@ -231,6 +260,7 @@ def show(
                     entry.segments[0].start : entry.stop
                 ],
                 "related": [asdict(link) for link in assistant.related(entry)],
+                "official": _official_id(assistant, entry),
             }
             for entry in found
         ]
@@ -245,14 +275,36 @@ def show(
                     ),
                     "",
                 )
+                if official := _official_id(assistant, entry):
+                    console.print(f"Official text: safety-assistant show '{official}'", "")
 
 
-@app.command()
-def sources(as_json: AsJson = False) -> None:
-    """List what the corpus holds, by source, kind and phase."""
+def _official_id(assistant: Assistant, entry: Provision) -> str | None:
+    official = assistant.official(entry)
+    return official.id if official else None
+
+
+@sources_app.callback(invoke_without_command=True)
+def sources(context: typer.Context, as_json: AsJson = False) -> None:
+    """List what the corpus holds, by source, kind and phase; `fetch` brings official texts."""
+    if context.invoked_subcommand is not None:
+        return
     with _opened() as assistant:
         entries = assistant.sources()
         _show(as_json, [asdict(entry) for entry in entries], lambda: render.sources(entries))
+
+
+@sources_app.command("fetch")
+def sources_fetch(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of sources; without one, all that allow it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch official texts from their publishers, to be searched and shown beside the digests."""
+    with _opened() as assistant, library.bar() as progress:
+        fetched, report = assistant.fetch(ids, progress=progress)
+    library.finish_fetching(fetched, report, as_json)
 
 
 @app.command()
