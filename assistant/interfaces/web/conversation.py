@@ -51,6 +51,7 @@ def _answering(
     asked: Asked, assistant: Assistant, history: Sequence[Answer]
 ) -> Iterator[tuple[dict[str, Any], Sequence[Answer]]]:
     phases = {term.id: term.title for term in assistant.corpus.taxonomy.phases.values()}
+    limits = [*asked.kinds, *asked.jurisdictions, *asked.sources]
     statements: list[Statement] = []
     citations: list[Citation] = []
     for piece in assistant.stream(
@@ -68,7 +69,7 @@ def _answering(
         else:
             last = {
                 "state": piece.outcome,
-                "html": turns.answered(piece, phases, asked.corpus),
+                "html": turns.answered(piece, phases, asked.corpus, limits),
                 "spoken": turns.spoken(piece),
                 "markdown": export.markdown(piece),
                 "answer": piece.to_dict(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assistant.documents import Corpus
-from assistant.interfaces.web.markup import attributes, text
+from assistant.interfaces.web.markup import attributes, legend, text
 
 AHEAD = "For the script"
 _EXAMPLES = 4
@@ -58,17 +58,23 @@ this computer or the one that serves the page. This is not legal advice.</p>
 <form method="dialog"><button>Close</button></form></dialog>"""
 
 
-def conversation(questions: Mapping[str, Sequence[str]]) -> str:
-    """Where the turns go, before them example questions, and what can be done with them all."""
+def conversation(questions: Mapping[str, Sequence[str]], phases: Mapping[str, str]) -> str:
+    """Where the turns go, before them example questions, and what can be done with them all.
+
+    phases: titles by id, as ``questions`` are.
+    """
     groups = "".join(
         f"<ul{attributes(data_examples=phase)}{'' if shown else ' hidden'}>"
         + "".join(
-            f'<li><button type="button" class="ask"{attributes(data_ask=question)}>{text(question)}</button></li>'
-            for question in entries
+            f'<li><button type="button" class="ask"{attributes(data_ask=question)}>{text(question)}</button>'
+            f"{f'<span>{text(phases[of])}</span>' if shown else ''}</li>"
+            for of, question in entries
         )
         + "</ul>"
-        for phase, entries, shown in [("", _one_each(questions), True)]
-        + [(phase, entries, False) for phase, entries in questions.items()]
+        for phase, entries, shown in [
+            ("", [(phase, entries[0]) for phase, entries in questions.items() if entries], True),
+            *((p, [(p, entry) for entry in entries], False) for p, entries in questions.items()),
+        ]
     )
     return f"""<section id="welcome" aria-label="Example questions"><h2>What are you about to do?</h2>
 <p>Ask as you would ask a colleague. Each statement of the answer leads to the sentence that bears it.</p>
@@ -83,14 +89,11 @@ def conversation(questions: Mapping[str, Sequence[str]]) -> str:
 
 def source_panel() -> str:
     """Where a source is opened, beside the conversation or on a phone over it."""
-    return """<aside id="source" aria-label="Source">
+    return f"""<aside id="source" aria-label="Source">
 <div class="bar"><span id="place" aria-live="polite"></span>
 <button type="button" data-do="previous" aria-label="Previous source" hidden>‹</button>
 <button type="button" data-do="next" aria-label="Next source" hidden>›</button>
 <button type="button" data-do="close" aria-label="Close the source" hidden>Close</button></div>
-<div id="source-body" class="reading"><p class="none">Choose a number in an answer: its source opens here, at the
-sentence that was quoted.</p></div></aside>"""
-
-
-def _one_each(questions: Mapping[str, Sequence[str]]) -> list[str]:
-    return [entries[0] for entries in questions.values() if entries]
+<div id="source-body" class="reading"><h2>How to read an answer</h2>
+<p>Every statement is a sentence of a source. Choose its number, and the source opens here with that
+sentence marked. A sign says what weight the source has:</p><ul class="legend">{legend()}</ul></div></aside>"""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlencode
 
 from assistant.interfaces.web.markup import attributes, badge, provision_link, safe_url, text
+from assistant.library import LibraryDocument
 from assistant.taxonomy import Taxonomy
 from assistant.types import Document, Provision
 
@@ -12,10 +14,13 @@ Entries = Iterable[tuple[Provision, Document]]
 
 
 def overview(
-    matrix: Mapping[str, Mapping[str, int]], documents: Sequence[Document], taxonomy: Taxonomy
+    matrix: Mapping[str, Mapping[str, int]],
+    documents: Sequence[Document],
+    own: Sequence[LibraryDocument],
+    taxonomy: Taxonomy,
 ) -> str:
-    """The matrix of phase and concern, and the sources by kind."""
-    return _heat_map(matrix, taxonomy) + _sources(documents, taxonomy)
+    """The matrix of phase and concern, the user's own documents, and the sources by kind."""
+    return _heat_map(matrix, taxonomy) + _own(own) + _sources(documents, taxonomy)
 
 
 def listing(heading: str, entries: Entries, empty: str) -> str:
@@ -86,7 +91,7 @@ def _cell(taxonomy: Taxonomy, phase: str, concern: str, count: int, most: int) -
         return '<td class="empty">0</td>'
     tint = attributes(style=f"--share: {(count / most) ** 0.5:.2f}")
     named = attributes(
-        data_view=f"read/cell?phase={phase}&concern={concern}",
+        data_view=_view("cell", phase=phase, concern=concern),
         aria_label=f"{count}: {taxonomy.phases[phase].title}, {taxonomy.concerns[concern].title}",
     )
     return f'<td><button type="button"{tint}{named}>{count}</button></td>'
@@ -102,9 +107,24 @@ def _sources(documents: Sequence[Document], taxonomy: Taxonomy) -> str:
     return "".join(parts)
 
 
+def _own(documents: Sequence[LibraryDocument]) -> str:
+    items = "".join(
+        f'<li><button type="button" class="row"{attributes(data_view=_view("source", id=entry.id))}>'
+        f'{text(entry.title)}</button><span class="of">{text(entry.collection)} · {entry.passages} '
+        f"passages</span>{badge(entry.kind, entry.binding)}</li>"
+        for entry in documents
+    )
+    heading = f"<h2>{len(documents)} documents of your own</h2>"
+    return f'{heading}<ul class="rows">{items}</ul>' if items else ""
+
+
+def _view(name: str, **query: str) -> str:
+    return f"read/{name}?{urlencode(query)}"
+
+
 def _source_row(document: Document) -> str:
     facts = document.source
-    view = attributes(data_view=f"read/source?id={facts.id}")
+    view = attributes(data_view=_view("source", id=facts.id))
     return (
         f'<button type="button" class="row"{view}>{text(facts.title)}</button>'
         f'<span class="of">{text(facts.publisher)} · {len(document.provisions)} provisions</span>'

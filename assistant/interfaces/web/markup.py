@@ -15,6 +15,7 @@ _SHAPES = {
     "voluntary": ("voluntary", "Voluntary guidance", '<circle cx="8" cy="8" r="5.5"/>'),
     "study": ("study", "Study finding", '<path d="M8 1.5 14.5 8 8 14.5 1.5 8z"/>'),
     "incident": ("incident", "Incident", '<path d="M8 2 15 14H1z"/>'),
+    "internal": ("internal", "Your own rule", '<path d="M2 5h12M2 11h12"/>'),
 }
 MATCHES = {
     "exact": "says the same",
@@ -52,11 +53,27 @@ def safe_url(url: str) -> str | None:
 
 def badge(kind: str, binding: str) -> str:
     """What weight a source has, by word and by shape."""
-    key = binding if binding == "binding" else kind if kind in _SHAPES else "voluntary"
+    key = (
+        binding if binding in ("binding", "internal") else kind if kind in _SHAPES else "voluntary"
+    )
     name, words, shape = _SHAPES[key]
     return (
         f'<span class="badge badge-{name}"><svg viewBox="0 0 16 16" aria-hidden="true">{shape}</svg>'
         f"{words}</span>"
+    )
+
+
+def legend() -> str:
+    """All badges with what they mean."""
+    meanings = {
+        "binding": "must be followed where it applies",
+        "voluntary": "standards, guidelines, tool documentation",
+        "study": "what research measured",
+        "incident": "what has gone wrong somewhere",
+        "internal": "from documents that you added",
+    }
+    return "".join(
+        f"<li>{badge(key, key)}<span>{words}</span></li>" for key, words in meanings.items()
     )
 
 

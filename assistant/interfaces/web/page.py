@@ -40,13 +40,15 @@ def frame(corpus: Corpus, opening: Opening, at_once: int) -> gr.Blocks:
             with gr.Column(scale=3, elem_id="main"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Ask", id="ask"):
                     _ask_tab(corpus, [("Any", ""), *phases], opening, at_once)
-                with gr.Tab("Checklist", id="checklist", render_children=True):
+                with gr.Tab("Checklist", id="checklist") as checklists:
                     _checklist_tab(corpus, phases)
-                with gr.Tab("Knowledge", id="knowledge", render_children=True):
+                with gr.Tab("Knowledge", id="knowledge") as knowledge:
                     _knowledge_tab()
             with gr.Column(scale=2, elem_id="side", min_width=0):
                 _html(source_panel())
         blocks.load(None, None, None, js="() => page.start()", api_visibility="private")
+        for tab in (checklists, knowledge):
+            tab.select(None, None, None, js="() => page.enter()", api_visibility="private")
     blocks.queue(max_size=_WAITING)
     return blocks
 
@@ -95,7 +97,7 @@ def _ask_tab(
     phase = gr.Radio(
         phases, value="", label="Lifecycle phase", elem_classes="strip", elem_id="phase"
     )
-    _html(conversation(examples(corpus)))
+    _html(conversation(examples(corpus), {name: title for title, name in phases}))
     with gr.Group(elem_id="composer"):
         with gr.Row(elem_id="box", equal_height=True):
             question = gr.Textbox(

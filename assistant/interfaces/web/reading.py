@@ -77,7 +77,8 @@ def _provision(assistant: Assistant, query: QueryParams) -> str:
 
 def _overview(assistant: Assistant, query: QueryParams) -> str:
     corpus = assistant.corpus
-    return knowledge.overview(assistant.coverage(), corpus.documents, corpus.taxonomy)
+    own = assistant.library.documents()
+    return knowledge.overview(assistant.coverage(), corpus.documents, own, corpus.taxonomy)
 
 
 def _cell(assistant: Assistant, query: QueryParams) -> str:

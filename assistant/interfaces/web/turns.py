@@ -22,14 +22,17 @@ def under_way(statements: Sequence[Statement], citations: Sequence[Citation]) ->
     )
 
 
-def answered(answer: Answer, phases: Mapping[str, str], asked_of: str) -> str:
+def answered(
+    answer: Answer, phases: Mapping[str, str], asked_of: str = "", limits: Sequence[str] = ()
+) -> str:
     """A whole turn but its question: what is said, its sources, and what can be done with it.
 
-    phases: titles by id. asked_of: the corpus version that a permalink names, or "".
+    phases: titles by id. asked_of: the corpus version that a permalink names, or "". limits: the kinds,
+    jurisdictions and sources that alone were to be cited.
     """
     by_number = {citation.number: citation for citation in answer.citations}
     parts = [
-        _read_as(answer, phases),
+        _read_as(answer, phases, limits),
         _said(answer.statements, by_number, True)
         if answer.outcome == "answered"
         else _abstained(answer),
@@ -95,7 +98,7 @@ def _cites_law(by_number: Mapping[int, Citation]) -> bool:
 
 def _statement(statement: Statement, by_number: Mapping[int, Citation]) -> str:
     numbers = "".join(cite(by_number[number]) for number in statement.citations)
-    return f'{prose(statement.text)} <span class="cites">{numbers}</span>'
+    return f'{prose(statement.text)}&nbsp;<span class="cites">{numbers}</span>'
 
 
 def _abstained(answer: Answer) -> str:
@@ -129,7 +132,7 @@ def _reference(citations: Sequence[Citation]) -> str:
     )
 
 
-def _read_as(answer: Answer, phases: Mapping[str, str]) -> str:
+def _read_as(answer: Answer, phases: Mapping[str, str], limits: Sequence[str]) -> str:
     """What was answered: the phase, which can be corrected, and of a follow-up the whole question."""
     read = ", ".join(phases[phase] for phase in answer.phases) or "any phase"
     follows = (
@@ -137,6 +140,8 @@ def _read_as(answer: Answer, phases: Mapping[str, str]) -> str:
         if answer.read_as != answer.question
         else ""
     )
+    if limits:
+        follows += f'<p class="meant">Limited to {text(", ".join(limits))}</p>'
     choices = "".join(
         f'<button type="button"{attributes(data_phase=phase)}>{text(title)}</button>'
         for phase, title in {"": "Any", **phases}.items()

@@ -69,6 +69,11 @@ page.patch = (old, fresh) => {
   while (old.childNodes.length > wanted.length) old.lastChild.remove();
 };
 
+/* When `look` finds something: looked for once a frame. */
+page.appeared = async (look) => {
+  while (!look()) await new Promise(requestAnimationFrame);
+};
+
 page.say = (words) => { page.one("#spoken").textContent = words; };
 
 page.copy = async (words, button) => {

@@ -1,7 +1,6 @@
 /* The corpus to walk through: heat map, sources, provisions, search. */
 page.view = async (address) => {
   const place = page.one("#knowledge-view");
-  if (!place) return;
   const first = !place.firstChild;
   await page.fill(place, address);
   if (!first) page.one("h2", place)?.focus();

@@ -3,6 +3,7 @@
   let from = null;
   let row = [];
   let hiding = 0;
+  let legend = "";
 
   const quote = () => page.one("#quote");
 
@@ -29,6 +30,7 @@
 
   page.startQuotes = () => {
     document.body.append(quote());
+    legend = page.one("#source-body").innerHTML;
     const link = (event) => event.target.closest?.(".cite");
     const later = () => { hiding = setTimeout(page.hideQuote, 150); };
     document.addEventListener("mouseover", (event) => { if (link(event)) page.showQuote(link(event)); });
@@ -55,7 +57,7 @@
       button.onclick = () => page.open(next.dataset.open, next.dataset.start, next.dataset.stop, next);
     }
     page.one("#source [data-do=close]").hidden = false;
-    document.body.classList.add("source-open");
+    page.one("#source").classList.add("open");
     page.all(".cite.current").forEach((other) => other.classList.remove("current"));
     page.all(".cite").filter((other) => same(other, place, start) && other.closest("article") === link?.closest("article"))
       .forEach((other) => other.classList.add("current"));
@@ -67,16 +69,16 @@
   };
 
   page.doing.close = () => {
-    document.body.classList.remove("source-open");
+    page.one("#source").classList.remove("open");
     page.all(".cite.current").forEach((other) => other.classList.remove("current"));
-    page.one("#source-body").replaceChildren();
+    page.one("#source-body").innerHTML = legend;
     page.all("#source .bar button").forEach((button) => { button.hidden = true; });
     page.one("#place").textContent = "";
     from?.focus();
     from = null;
   };
 
-  page.isSourceOpen = () => document.body.classList.contains("source-open");
+  page.isSourceOpen = () => page.one("#source").classList.contains("open");
 
   const same = (link, place, start) => link.dataset.open === place && (link.dataset.start || "") === (start || "");
 

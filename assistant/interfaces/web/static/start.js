@@ -61,7 +61,7 @@
     const { ready, failed, words, done, total } = JSON.parse(await page.read("read/status"));
     const banner = page.one("#opening");
     banner.hidden = ready;
-    if (ready) return page.view("read/overview");
+    if (ready) return;
     const bar = page.one("progress", banner);
     bar.hidden = failed;
     if (total) Object.assign(bar, { max: total, value: done });
@@ -85,6 +85,15 @@
       tell();
       new MutationObserver(tell).observe(button.nextElementSibling, { attributes: true });
     });
+  };
+
+  /* Called by Gradio when a tab is chosen, the first time before what is in it is there. */
+  page.enter = async () => {
+    const tab = "[role=tabpanel]:not([style*='display: none'])";
+    await page.appeared(() => page.one(`${tab} #checklist-view, ${tab} #knowledge-view`));
+    mend();
+    const knowledge = page.one("#knowledge-view");
+    if (knowledge && !knowledge.firstChild) page.view("read/overview");
   };
 
   page.start = () => {
