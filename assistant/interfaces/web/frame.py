@@ -46,7 +46,7 @@ def header(corpus: Corpus) -> str:
 <h1>Safety guideline assistant</h1>
 <p>corpus {text(corpus.version)} · {len(corpus.documents)} sources · works offline</p>
 <button type="button" data-do="theme" aria-label="Light or dark">Dark</button>
-<button type="button" data-do="help" aria-label="Keyboard and help">Keys</button>
+<button type="button" data-do="help" aria-label="? Keyboard and help">?</button>
 </header>
 <div id="opening" role="status" hidden><p></p><progress aria-label="Building the index"></progress></div>
 <p id="spoken" class="sr-only" role="status"></p>

@@ -103,7 +103,7 @@ def _ask_tab(
             question = gr.Textbox(
                 label="Your question",
                 show_label=False,
-                placeholder="Ask about the safety of what you build on a model …",
+                placeholder="Ask about what you build …",
                 lines=1,
                 max_lines=6,
                 scale=1,
@@ -185,7 +185,7 @@ def _knowledge_tab() -> None:
         words = gr.Textbox(
             label="Search the provisions",
             show_label=False,
-            placeholder="Search provisions, or name one: LLM05, Art. 26(5) …",
+            placeholder="Search, or name one: LLM05",
             scale=1,
             elem_id="search-words",
         )

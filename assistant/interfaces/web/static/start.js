@@ -115,5 +115,6 @@
     page.noteRefusals();
     opening();
     page.fromAddress();
+    page.started = true;
   };
 }
