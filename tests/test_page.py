@@ -359,7 +359,8 @@ def test_a_checklist_is_ticked_noted_kept_and_exported(chat: Chat) -> None:
     items.nth(2).locator(".cite").first.click()
     chat.page.locator("#source mark").first.wait_for()
     chat.page.reload()
-    chat.page.wait_for_function("window.page?.started")
+    chat.page.locator("#question textarea").wait_for()
+    chat.page.wait_for_function("page.started")
     chat.tab("Checklist")
     chat.page.locator("#checklist-phase label:has(input)").filter(has_text="Deployment").click()
     items.first.wait_for()
@@ -391,7 +392,7 @@ def test_the_knowledge_can_be_walked_through_and_searched(chat: Chat, assistant:
     rows.first.click()
     chat.page.locator("#source .kicker", has_text=locator).wait_for()
     chat.page.get_by_role("button", name="All knowledge").click()
-    chat.page.locator("[data-view^='read/source?id=gdpr']").click()
+    chat.page.locator("[data-view^='read/source?id=eu-gdpr']").click()
     chat.page.locator("#knowledge-view h2", has_text="General Data Protection").wait_for()
     chat.page.locator("#search-words textarea").fill("LLM05")
     chat.page.keyboard.press("Enter")
@@ -542,7 +543,7 @@ def test_twenty_people_at_once_get_their_own_answers(server: Served, assistant: 
 
 def test_too_long_a_question_is_refused_with_a_sentence(chat: Chat) -> None:
     turn = chat.ask("How safe is this? " * 200)
-    assert "2,000 characters" in turn.locator(".refused").inner_text()
+    assert "at most 2,000" in turn.locator(".refused").inner_text()
 
 
 def test_the_page_is_not_framed_uploaded_to_or_shared(server: Served) -> None:
@@ -552,7 +553,6 @@ def test_the_page_is_not_framed_uploaded_to_or_shared(server: Served) -> None:
     assert upload.status_code == 404
     foreign = httpx.get(server.url, headers={"Host": "evil.example"})
     assert foreign.status_code == 421
-    assert httpx.get(f"{server.url}config").json()["is_space"] is False
 
 
 def test_a_missing_index_is_built_while_the_page_says_so(browser: Browser, tmp_path: Path) -> None:

@@ -134,14 +134,22 @@ def serve(
     workers: int = 1,
     *,
     proxied: bool = False,
+    streams: bool = False,
 ) -> None:
     """Serve until Ctrl-C, in as many processes; ``make_app`` is called in each and must be picklable.
 
     The address is printed to standard error. Requests are not logged. proxied: what a proxy on this
-    machine says in X-Forwarded-For is taken as the client.
+    machine says in X-Forwarded-For is taken as the client. streams: there are responses without an end
+    of their own, so that the server hangs up when it is to end.
     """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for connection in self.server_state.connections if streams else ():
+                connection.transport.abort()  # type: ignore[union-attr]
+            await super().shutdown(sockets)
 
     settings: dict[str, Any] = {
         "factory": True,
@@ -162,7 +170,7 @@ def serve(
         if workers > 1:
             Multiprocess(config, [bound]).run()
         else:
-            uvicorn.Server(config).run([bound])
+            Server(config).run([bound])
     except KeyboardInterrupt:
         pass
     finally:

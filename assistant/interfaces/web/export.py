@@ -11,7 +11,12 @@ from assistant.types import Answer, Citation, Statement
 
 _CODE = re.compile(r"(`[^`\n]+`)")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>!#|~&])")
-_WEIGHT = {"binding": "binding law", "voluntary": "voluntary guidance", "evidence": "evidence"}
+_WEIGHT = {
+    "binding": "binding law",
+    "internal": "own rule",
+    "voluntary": "voluntary guidance",
+    "evidence": "evidence",
+}
 
 
 def escaped(value: str) -> str:
@@ -27,6 +32,7 @@ def reference(citation: Citation) -> str:
     details = [citation.kind, _WEIGHT[citation.binding], citation.jurisdiction, citation.date]
     if citation.in_force_from:
         details.append(f"applies from {citation.in_force_from}")
+    details = [detail for detail in details if detail]
     url = safe_url(citation.url)
     named = f"{citation.publisher}: {citation.title} {citation.version}, {citation.locator}"
     return f"[{citation.number}] {escaped(named)} ({escaped(', '.join(details))})" + (

@@ -53,7 +53,7 @@ def serve_page(
         address = public_url or "http://{}:{}/".format(*bound.getsockname()[:2])
         threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
     make = partial(make_app, settings, access, limits, public_url)
-    serve(make, bound, "/", proxied=bool(public_url))
+    serve(make, bound, "/", proxied=bool(public_url), streams=True)
 
 
 def make_app(settings: Settings, access: Access, limits: Limits, public_url: str = "") -> App:

@@ -46,13 +46,13 @@
   page.failed = () => {
     const words = page.refusal ?? "The page's server does not answer. Look whether it still runs.";
     page.refusal = undefined;
-    for (const { element, body, piece } of turns.values()) {
-      if (piece.spoken || !element.hasAttribute("aria-busy")) continue;
+    for (const { element, body } of turns.values()) {
+      if (!element.hasAttribute("aria-busy")) continue;
       element.removeAttribute("aria-busy");
       element.dataset.state = "refused";
       body.replaceChildren(page.element("p", { className: "refused", textContent: words }));
+      page.say(words);
     }
-    page.say(words);
   };
 
   /* Ask without the question box: examples, topics, another phase, a permalink. */

@@ -30,11 +30,15 @@ page.sentence = (body, status) => {
   }
 };
 
-/* Gradio says of a question that was refused only that it failed: keep the server's own words. */
+/* Gradio says of a question that was refused only that it failed, and of a server that is gone nothing:
+   keep the server's own words, and tell of its silence. */
 page.noteRefusals = () => {
   const ask = window.fetch;
   window.fetch = async (...request) => {
-    const response = await ask(...request);
+    const response = await ask(...request).catch((error) => {
+      if (error instanceof TypeError) page.failed();
+      throw error;
+    });
     if (!response.ok) page.refusal = page.sentence(await response.clone().text(), response.status);
     return response;
   };
