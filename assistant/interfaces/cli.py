@@ -27,7 +27,7 @@ from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import library, render
-from assistant.interfaces.guard import Limits, read_access
+from assistant.interfaces.guard import Limits, read_access, read_accounts
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_help=True)
 app.add_typer(index_app, name="index")
+feedback_app = typer.Typer(help="What readers of the chat page thought.", no_args_is_help=True)
+app.add_typer(feedback_app, name="feedback")
 app.add_typer(library.app)
 sources_app = typer.Typer(help="List what the corpus holds; fetch the official texts.")
 app.add_typer(sources_app, name="sources")
@@ -426,6 +428,63 @@ def serve(
 
     limits = Limits(per_minute=per_minute, at_once=at_once)
     server.serve_http(load_settings(), listen(host, port), access, limits, workers)
+
+
+@app.command()
+def chat(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to serve; others than loopback need --auth.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 7860,
+    auth: Annotated[
+        Path | None,
+        typer.Option(help="File with lines NAME:PASSWORD; else SAFETY_ASSISTANT_AUTH; else none."),
+    ] = None,
+    public_url: Annotated[
+        str,
+        typer.Option(help="Where a proxy on this machine shows it: https://host.example/safety."),
+    ] = "",
+    per_minute: PerMinute = _LIMITS.per_minute,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="Answers under way at once.")
+    ] = 8,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open the chat page: ask, read, check and take away; see docs/page.md."""
+    from assistant.interfaces.serving import listen
+
+    access = read_accounts(host, auth, public_url)
+    bound = listen(host, port)
+    from assistant.interfaces.web.server import serve_page
+
+    limits = Limits(per_minute=per_minute, at_once=at_once)
+    serve_page(load_settings(), bound, access, limits, public_url, browser)
+
+
+@feedback_app.command("export")
+def feedback_export() -> None:
+    """Print what readers found helpful as eval questions, one JSON object a line."""
+    from assistant.interfaces import feedback
+
+    kept = feedback.load(feedback.default_file())
+    for question in feedback.questions(kept):
+        print(json.dumps(question, ensure_ascii=False))
+    wanting = sum(given.verdict == "down" for _, given in kept)
+    if wanting:
+        print(
+            f"{wanting} answers were not helpful and need a person's gold: "
+            "`safety-assistant feedback list`.",
+            file=sys.stderr,
+        )
+
+
+@feedback_app.command("list")
+def feedback_list() -> None:
+    """Print all feedback with its comments, one JSON object a line."""
+    from assistant.interfaces import feedback
+
+    for number, given in feedback.load(feedback.default_file()):
+        print(json.dumps({"id": number, **asdict(given)}, ensure_ascii=False))
 
 
 @index_app.command("build")

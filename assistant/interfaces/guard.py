@@ -3,21 +3,23 @@
 A plain ASGI middleware, so that the HTTP service, the MCP server and a page can share it. It refuses with
 a status and one sentence as ``{"error": …}``:
 
-    401  no token, or another one           421  a Host that is not this server's
+    401  no token or account, or another    421  a Host that is not this server's
     403  an Origin that is not the Host     429  too many requests of one client; see Retry-After
     413  the body is too large              503  too many requests at once; see Retry-After
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
 import json
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN_VARIABLE = "SAFETY_ASSISTANT_TOKEN"
+ACCOUNTS_VARIABLE = "SAFETY_ASSISTANT_AUTH"
 _SHORTEST_TOKEN = 16
 _MOST_CLIENTS = 10_000
 _POLICY = 1008
@@ -53,10 +56,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call: a token, or None for everybody who reaches the address that is served."""
+    """Who may call: who has the token, or an account; without both, whoever reaches the address.
+
+    accounts: passwords by name, which browsers ask for. names: hosts by which a proxy calls the server.
+    """
 
     host: str
     token: str | None
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Access(host={self.host!r}, token={'…' if self.token else None})"
@@ -69,12 +77,7 @@ def read_access(host: str, token_file: Path | None) -> Access:
     """
     origin, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE)
     if token_file is not None:
-        try:
-            origin, token = str(token_file), token_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"The token file {token_file} cannot be read: {error}. Name a text file."
-            ) from error
+        origin, token = str(token_file), _read(token_file, "token")
     if token is not None:
         token = token.strip()
         if len(token) < _SHORTEST_TOKEN or not (token.isascii() and token.isprintable()):
@@ -88,6 +91,44 @@ def read_access(host: str, token_file: Path | None) -> Access:
             f"{TOKEN_VARIABLE} or a file for --token-file, or serve at 127.0.0.1."
         )
     return Access(host, token)
+
+
+def read_accounts(host: str, file: Path | None, public_url: str) -> Access:
+    """Accounts from the lines NAME:PASSWORD of a file, else of SAFETY_ASSISTANT_AUTH, else none.
+
+    public_url: where a proxy shows the server, "" for nowhere. Raises SettingsError for a line or an
+    address of another form, and if other machines could call without an account.
+    """
+    public = urlsplit(public_url)
+    if public_url and not (public.scheme in ("http", "https") and public.hostname):
+        raise SettingsError(
+            f"The public address '{public_url}' is not one of the web. Write it as https://host/path."
+        )
+    origin = str(file) if file else ACCOUNTS_VARIABLE
+    given = _read(file, "account") if file else os.environ.get(ACCOUNTS_VARIABLE, "")
+    accounts = {}
+    for line in filter(None, map(str.strip, given.splitlines())):
+        name, _, password = line.partition(":")
+        if not name or not password:
+            raise SettingsError(f"A line in {origin} is not NAME:PASSWORD. Correct it.")
+        accounts[name] = password
+    if file and not accounts:
+        raise SettingsError(f"{origin} names no account. Write a line NAME:PASSWORD into it.")
+    if not accounts and not is_loopback(host):
+        raise SettingsError(
+            f"Serving at {host} lets other machines call, so an account is needed. Put NAME:PASSWORD into "
+            f"{ACCOUNTS_VARIABLE} or a file for --auth, or serve at 127.0.0.1."
+        )
+    return Access(host, None, accounts, (public.hostname,) if public.hostname else ())
+
+
+def _read(file: Path, what: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The {what} file {file} cannot be read: {error}. Name a text file."
+        ) from error
 
 
 def is_loopback(host: str) -> bool:
@@ -108,11 +149,15 @@ class Guard:
         limits: Limits,
         *,
         open_paths: tuple[str, ...] = (),
+        uncounted: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """open_paths: need no token and are not counted. clock: seconds, for the rate."""
+        """open_paths: need no token and are not counted. clock: seconds, for the rate.
+
+        uncounted: beginnings of the paths of files, of which a page loads dozens.
+        """
         self._app, self._access, self._limits = app, access, limits
-        self._open_paths, self._clock = open_paths, clock
+        self._open_paths, self._uncounted, self._clock = open_paths, uncounted, clock
         self._clients: dict[str, tuple[float, float]] = {}
         self._under_way = 0
 
@@ -134,7 +179,8 @@ class Guard:
     def _refusal(self, scope: Scope) -> _Refusal | None:
         headers = {name.lower(): value for name, value in scope["headers"]}
         host = headers.get(b"host", b"").decode("latin-1")
-        if is_loopback(self._access.host) and _name(host) not in _LOOPBACK_NAMES:
+        known = (*_LOOPBACK_NAMES, *self._access.names)
+        if is_loopback(self._access.host) and _name(host) not in known:
             # A page elsewhere whose name was made to point here, known as DNS rebinding.
             return _Refusal(421, "This server answers to localhost alone. Call it by that name.")
         origin = headers.get(b"origin", f"http://{host}".encode("latin-1")).decode("latin-1")
@@ -144,7 +190,7 @@ class Guard:
             )
         if scope["path"] in self._open_paths:
             return None
-        wait_s = self._wait_s(scope)
+        wait_s = 0 if scope["path"].startswith(self._uncounted) else self._wait_s(scope)
         if wait_s:
             return _Refusal(
                 429,
@@ -156,6 +202,12 @@ class Guard:
                 401,
                 "The token is missing or is another one. Send it as `Authorization: Bearer TOKEN`.",
                 (b"www-authenticate", b"Bearer"),
+            )
+        if self._access.accounts and not _has_account(headers, self._access.accounts):
+            return _Refusal(
+                401,
+                "A name and a password are needed. Ask whoever runs this server for an account.",
+                (b"www-authenticate", b'Basic realm="Safety guideline assistant", charset="UTF-8"'),
             )
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._limits.body_bytes:
@@ -244,3 +296,14 @@ def _name(host: str) -> str | None:
 def _bears(headers: dict[bytes, bytes], token: str) -> bool:
     scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
     return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())
+
+
+def _has_account(headers: dict[bytes, bytes], accounts: Mapping[str, str]) -> bool:
+    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    try:
+        decoded = base64.b64decode(given, validate=True)
+    except binascii.Error:
+        return False
+    return scheme.lower() == b"basic" and any(
+        hmac.compare_digest(decoded, f"{name}:{word}".encode()) for name, word in accounts.items()
+    )

@@ -25,8 +25,9 @@ _LEAVING_S = 5.0
 class Opening:
     """An assistant that is opened in a thread of its own, once, and built first if need be.
 
-    ``steps`` grows while the index is built; ``doing`` says in words how far it is. Each tenth of a stage
-    is also printed to standard error. After a failure the next ``start`` tries again.
+    ``steps`` grows while the index is built; ``doing`` says in words how far it is, ``done`` and ``total``
+    in steps of the stage under way. Each tenth of a stage is also printed to standard error. After a
+    failure the next ``start`` tries again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,7 +36,7 @@ class Opening:
         self._thread: threading.Thread | None = None
         self._given_up = False
         self._lock = threading.Lock()
-        self.steps = 0
+        self.steps = self.done = self.total = 0
         self.doing = "The index is being opened"
 
     def start(self) -> Future[Assistant]:
@@ -61,6 +62,7 @@ class Opening:
         if self._given_up:
             raise _GivenUp
         self.steps += 1
+        self.done, self.total = done, total
         self.doing = f"The index is being built ({stage}: {done} of {total})"
         if done == total or done * 10 // total > (done - 1) * 10 // total:
             print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
@@ -125,13 +127,29 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(make_app: Callable[[], App], bound: socket.socket, path: str, workers: int = 1) -> None:
+def serve(
+    make_app: Callable[[], App],
+    bound: socket.socket,
+    path: str,
+    workers: int = 1,
+    *,
+    proxied: bool = False,
+    streams: bool = False,
+) -> None:
     """Serve until Ctrl-C, in as many processes; ``make_app`` is called in each and must be picklable.
 
-    The address is printed to standard error. Requests are not logged.
+    The address is printed to standard error. Requests are not logged. proxied: what a proxy on this
+    machine says in X-Forwarded-For is taken as the client. streams: there are responses without an end
+    of their own, so that the server hangs up when it is to end.
     """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for connection in self.server_state.connections if streams else ():
+                connection.transport.abort()  # type: ignore[union-attr]
+            await super().shutdown(sockets)
 
     settings: dict[str, Any] = {
         "factory": True,
@@ -139,7 +157,7 @@ def serve(make_app: Callable[[], App], bound: socket.socket, path: str, workers:
         "log_config": None,
         "log_level": "warning",
         "access_log": False,
-        "proxy_headers": False,
+        "proxy_headers": proxied,
         "server_header": False,
         "ws": "none",
         "timeout_graceful_shutdown": 5,
@@ -152,7 +170,7 @@ def serve(make_app: Callable[[], App], bound: socket.socket, path: str, workers:
         if workers > 1:
             Multiprocess(config, [bound]).run()
         else:
-            uvicorn.Server(config).run([bound])
+            Server(config).run([bound])
     except KeyboardInterrupt:
         pass
     finally:
