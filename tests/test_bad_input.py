@@ -590,7 +590,7 @@ def test_ctrl_c_during_a_build(tmp_path: Path) -> None:
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "")
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1].startswith("Interrupted")
+    assert errors.splitlines()[-1].startswith("Interrupted. What was finished is kept")
     assert not list(cache.glob("partial-*"))
     assert (cache / "current").read_text("utf-8") == before
     assert run(env, "index", "verify").returncode == 0

@@ -276,6 +276,37 @@ def test_what_a_document_counts_as_comes_from_the_caller_then_its_sidecar_then_i
         library.add([files], phase="lunch")
 
 
+def test_a_document_outlives_its_file(library: Library, files: Path) -> None:
+    library.add([files])
+    before = library.documents()
+    (files / "access.md").unlink()
+    (files / "new.md").write_text("Not added.", encoding="utf-8")
+    report = library.refresh()
+    assert states(report) == ["gone"] and not report.failed
+    assert library.documents() == before
+
+
+def test_uploaded_bytes_are_kept_until_their_document_is_removed(library: Library) -> None:
+    def upload(text: str, name: str = "access.md") -> list[str]:
+        return states(library.add_bytes(name, text.encode(), collection="acme", kind="standard"))
+
+    assert upload(POLICY) == ["added"] and upload(POLICY) == ["unchanged"]
+    assert upload(POLICY + "\nPlanted words.", name="../../access.md") == ["replaced"]
+    assert upload("\0") == ["failed"] and upload("\0", name="bad.md") == ["failed"]
+    assert states(library.refresh()) == ["unchanged"], "what failed left no trace"
+    (document,) = library.documents()
+    assert (document.id, document.kind) == ("acme/access", "standard")
+    assert found(library, b"Planted words")
+    library.remove(["access.md"])
+    assert not found(library, b"Planted words")
+    for name in ("", "..", "a\0b.md", "a" * 300 + ".md"):
+        with pytest.raises(LibraryError, match="cannot be kept"):
+            library.add_bytes(name, b"Text.", collection="acme")
+    with pytest.raises(LibraryError, match="cannot name a collection"):
+        library.add_bytes("a.md", b"Text.", collection="../acme")
+    assert library.documents() == [] and not found(library, b"Text.")
+
+
 def test_one_bad_file_stops_nothing(library: Library, files: Path) -> None:
     (files / "bad.pdf").write_bytes(b"not a pdf at all")
     (files / "empty.txt").write_bytes(b"")

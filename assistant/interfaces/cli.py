@@ -84,7 +84,10 @@ def main() -> None:
             status = end.code if isinstance(end.code, int) else 1
         sys.stdout.flush()
     except _Interrupted:
-        status, message = 130, "Interrupted; what was there before is unchanged."
+        status, message = (
+            130,
+            "Interrupted. What was finished is kept; run the same command to go on.",
+        )
     except QuestionError as error:
         status, message = 2, str(error)
     except AssistantError as error:

@@ -23,6 +23,7 @@ _STYLE = {
     "added": "green",
     "replaced": "green",
     "alias": "cyan",
+    "gone": "yellow",
     "failed": "bold red",
     "fetched": "green",
     "changed": "yellow",

@@ -27,7 +27,7 @@ from assistant.library.store import NewDocument, Store, Written
 from assistant.questions import named_concerns
 from assistant.taxonomy import Taxonomy
 
-State = Literal["added", "replaced", "alias", "unchanged", "failed"]
+State = Literal["added", "replaced", "alias", "unchanged", "gone", "failed"]
 Progress = Callable[[str, int, int], None]
 STATES: tuple[State, ...] = get_args(State)
 _TOGETHER = 512
@@ -40,6 +40,8 @@ _STAGE = "Reading and embedding"
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a file, or would: detail says why it failed, or whose content it has.
+
+    A file that is "gone" was added before; its document is kept as it was read.
 
     document: the id, "" where there is none. passages, held: how many, and of them in quarantine.
     """

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from assistant.documents.reading import Limits
 from assistant.embedding import Embedder, prepare_embedder
 from assistant.errors import LibraryError
-from assistant.library.adding import Adder, Job, Progress, Report, files_under
+from assistant.library.adding import Adder, Job, Outcome, Progress, Report, files_under
 from assistant.library.metadata import describe
 from assistant.library.official import COLLECTION, Fetched, Fetcher, chosen, load_official
 from assistant.library.store import Held, LibraryDocument, Store, exists
@@ -77,11 +78,7 @@ class Library:
         Raises LibraryError for a path that does not exist, an unknown value, or a library that
         cannot be written. A file that cannot be read is an outcome of the report, with the reason.
         """
-        if not _COLLECTION.fullmatch(collection) or collection in (SHIPPED, COLLECTION):
-            raise LibraryError(
-                f"'{collection[:80]}' cannot name a collection. Use lower-case letters, digits and "
-                f"hyphens, and another word than '{SHIPPED}' and '{COLLECTION}'."
-            )
+        _check_collection(collection)
         phases = [phase] if isinstance(phase, str) else list(phase or ())
         choices = {
             "kind": kind,
@@ -93,6 +90,44 @@ class Library:
         describe({**given, "title": ""}, {}, "", self._taxonomy)
         jobs = [Job(path, collection, given) for path in files_under(map(Path, paths))]
         return self._run(jobs, dry_run, progress, limits)
+
+    def add_bytes(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        collection: str = DEFAULT,
+        kind: str | None = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Add what is no file of this machine, such as an upload, under a file's name.
+
+        The bytes are kept in the library's folder until the document is removed, so that a name
+        that is added again replaces what it held. Raises LibraryError as ``add`` does, for what
+        cannot name a file, and if the bytes cannot be kept.
+        """
+        _check_collection(collection)
+        target = self._kept / collection / Path(name).name
+        try:
+            if not Path(name).name.strip("."):
+                raise ValueError("it names no file")
+            before = target.read_bytes() if target.is_file() else None
+            _write(target, data)
+            report = self.add([target], collection=collection, kind=kind, progress=progress)
+            if report.failed and before is None:
+                target.unlink()
+            elif report.failed and before is not None:
+                _write(target, before)
+        except (OSError, ValueError) as error:
+            raise LibraryError(
+                f"'{name[:200]}' cannot be kept ({error}). Use another name, or free the disk."
+            ) from error
+        return report
+
+    @property
+    def _kept(self) -> Path:
+        """Where the bytes of uploads are."""
+        return self._folder.resolve() / "files"
 
     def fetch(
         self,
@@ -120,8 +155,8 @@ class Library:
     def refresh(self, *, progress: Progress | None = None) -> Report:
         """Read the files of all documents again, replacing those that changed.
 
-        A file that is gone keeps its document and is an outcome that failed. Vectors of another
-        embedding model are made anew from the stored text.
+        A file that is gone keeps its document. Vectors of another embedding model are made anew
+        from the stored text.
         """
         if not exists(self._folder):
             return Report((), 0.0)
@@ -129,7 +164,14 @@ class Library:
             jobs = [Job(Path(path), collection, given) for path, collection, given in store.given()]
             for identifier, texts in store.embedded_otherwise(self._embedder.digest):
                 store.set_vectors(identifier, self._embedder.embed(texts), self._embedder.digest)
-        return self._run(jobs, False, progress, Limits())
+        there = [job for job in jobs if job.path.exists()]
+        gone = [
+            Outcome(job.path, "gone", "the text that was read of it is kept")
+            for job in jobs
+            if not job.path.exists()
+        ]
+        report = self._run(there, False, progress, Limits())
+        return replace(report, outcomes=(*report.outcomes, *gone))
 
     def _run(
         self, jobs: list[Job], dry_run: bool, progress: Progress | None, limits: Limits
@@ -157,6 +199,9 @@ class Library:
         """
         chosen = self._chosen(list(names), collection)
         if chosen:
+            for path in (Path(name) for document in chosen for name in document.paths):
+                if path.is_relative_to(self._kept):
+                    path.unlink(missing_ok=True)
             with self._store() as store:
                 store.remove(document.id for document in chosen)
         return chosen
@@ -225,6 +270,25 @@ class Library:
                 f"{target} cannot be written: {error.strerror}. Choose another place."
             ) from error
         return count
+
+
+def _check_collection(name: str) -> None:
+    if not _COLLECTION.fullmatch(name) or name in (SHIPPED, COLLECTION):
+        raise LibraryError(
+            f"'{name[:80]}' cannot name a collection. Use lower-case letters, digits and "
+            f"hyphens, and another word than '{SHIPPED}' and '{COLLECTION}'."
+        )
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _as_official(source: Source, url: str) -> dict[str, str]:
