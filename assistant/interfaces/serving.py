@@ -148,7 +148,7 @@ def serve(
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             for connection in self.server_state.connections if streams else ():
-                connection.transport.abort()  # type: ignore[union-attr]
+                connection.transport.abort()
             await super().shutdown(sockets)
 
     settings: dict[str, Any] = {
