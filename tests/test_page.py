@@ -45,7 +45,7 @@ HOSTILE = """# Hostile rules <script>window.hacked = 1</script>
 Zebra gateway keys must be rotated weekly <script>window.hacked = 3</script> by the
 [platform team](javascript:window.hacked=4) of ![Acme](http://198.51.100.1/beacon.png) without fail.
 """
-HOSTILE_NAME = "<img src=x onerror=window.hacked=5>.md"
+HOSTILE_NAME = "<img src=x onerror=window.hacked=5>.txt"
 
 
 @dataclass
@@ -147,8 +147,9 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         SAFETY_ASSISTANT_LIBRARY=str(folder / "library"),
         XDG_DATA_HOME=str(folder),
     )
-    (folder / HOSTILE_NAME).write_text(HOSTILE, "utf-8")
-    added = run(found, "add", str(folder / HOSTILE_NAME))
+    (folder / "rules.md").write_text(HOSTILE, "utf-8")
+    (folder / HOSTILE_NAME).write_text("Yak wool is graded by hand.", "utf-8")
+    added = run(found, "add", str(folder / "rules.md"), str(folder / HOSTILE_NAME))
     assert added.returncode == 0, added.stderr
     return found
 
@@ -511,7 +512,10 @@ def test_hostile_text_comes_out_as_text(chat: Chat, server: Served) -> None:
     assert "Your own rule" in chat.page.locator("#source").inner_text()
     chat.tab("Knowledge")
     chat.page.get_by_role("button", name="Hostile rules").click()
-    chat.page.locator("#knowledge-view h2", has_text="Hostile rules <script>").wait_for()
+    chat.page.locator("#knowledge-view h2", has_text="Hostile rules").wait_for()
+    chat.page.get_by_role("button", name="All knowledge").click()
+    chat.page.get_by_role("button", name=HOSTILE_NAME.removesuffix(".txt")).click()
+    chat.page.locator("#knowledge-view h2", has_text="<img src=x").wait_for()
     assert chat.page.evaluate("window.hacked") is None
     assert chat.page.locator("#turns img, #source img, #knowledge-view img").count() == 0
     assert chat.page.locator("a[href^='javascript:' i]").count() == 0

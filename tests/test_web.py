@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +20,7 @@ from assistant.interfaces.serving import Opening
 from assistant.interfaces.web import actions, export, frame, knowledge, panel, reading, turns
 from assistant.interfaces.web.conversation import Asked, pieces
 from assistant.interfaces.web.markup import attributes, badge, prose, safe_url, text
-from evals.questions import parse_question
+from evals.questions import load_questions
 
 QUESTION = "May I load a .bin checkpoint I found on a model hub?"
 HOSTILE = '<script>alert(1)</script> ![x](http://198.51.100.1/x.png) "quoted" <img src=x onerror=y>'
@@ -290,7 +290,7 @@ class Stuck(Opening):
     """An opening that is building and does not end."""
 
     def start(self) -> Any:
-        self._future = self._future or __import__("concurrent.futures").futures.Future()
+        self._future = self._future or Future()
         return self._future
 
 
@@ -332,7 +332,6 @@ def opened() -> Any:
     "address",
     [
         "provision?id=no-source%23Art.%201",
-        "provision?id=eu-gdpr%23Art.%2035(1)&start=x",
         "cell?phase=x&concern=y",
         "source?id=x",
         "search?q=",
@@ -343,8 +342,15 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(
     address: str, opened: Opening, tmp_path: Path
 ) -> None:
     found = client(opened, tmp_path).get(f"/read/{address}")
-    assert found.status_code == 400 and found.text.endswith(".")
+    assert found.status_code == 400 and found.text.strip() and "<" not in found.text
     assert found.headers["content-type"].startswith("text/plain")
+
+
+def test_a_span_that_is_no_span_marks_nothing(opened: Opening, tmp_path: Path) -> None:
+    for start, stop in (("x", "y"), ("9" * 5000, "1"), ("-1", "²"), ("10", "5")):
+        query = {"id": "eu-gdpr#Art. 35(1)", "start": start, "stop": stop}
+        found = client(opened, tmp_path).get("/read/provision", params=query)
+        assert found.status_code == 200 and "<mark>" not in found.text
 
 
 def test_answers_are_remembered_and_each_piece_has_its_state(
@@ -387,8 +393,9 @@ def test_feedback_becomes_an_eval_question(tmp_path: Path) -> None:
     answered, uncovered = feedback.questions(feedback.load(file))
     assert answered["gold"] == [{"id": "a#1", "grade": 2}, {"id": "b#2", "grade": 1}]
     assert uncovered["kind"] == "not-covered" and uncovered["gold"] == []
-    for number, question in enumerate((answered, uncovered)):
-        assert parse_question(question, f"line {number}").id == question["id"]
+    lines = tmp_path / "questions.jsonl"
+    lines.write_text("".join(f"{json.dumps(entry)}\n" for entry in (answered, uncovered)), "utf-8")
+    assert [entry.id for entry in load_questions(lines)] == ["feedback-1", "feedback-3"]
 
 
 @pytest.mark.parametrize(

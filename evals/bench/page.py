@@ -81,7 +81,8 @@ def all_at_once(url: str, people: int, times: int) -> list[tuple[str, dict[str, 
 
 
 @contextmanager
-def _page() -> Iterator[str]:
+def served() -> Iterator[str]:
+    """The address of the page, served for as long as the context lasts."""
     environment = os.environ | {"SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY)}
     options = ["chat", "--no-browser", "--port", "0", "--per-minute", "1000000"]
     with subprocess.Popen(
@@ -101,7 +102,7 @@ def _page() -> Iterator[str]:
 
 def _open() -> None:
     """Start the page and wait until it is shown with its index open."""
-    with _page() as url:
+    with served() as url:
         while True:
             try:
                 if httpx.get(url + "read/status", timeout=30).json()["ready"]:
@@ -115,7 +116,7 @@ def _open() -> None:
 def main() -> None:
     """Print a Markdown table; the index is built first if need be."""
     opened = [seconds(_open) for _ in range(_OPENED + 1)][1:]
-    with _page() as url:
+    with served() as url:
         all_at_once(url, 1, len(_QUESTIONS))
         alone = [took for _, _, took in all_at_once(url, 1, PEOPLE * _QUESTIONS_EACH)]
         together = [took for _, _, took in all_at_once(url, PEOPLE, _QUESTIONS_EACH)]

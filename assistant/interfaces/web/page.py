@@ -13,6 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 
+from assistant.checklists import PER_CONCERN
 from assistant.documents import Corpus
 from assistant.interfaces.serving import Opening
 from assistant.interfaces.web.conversation import Asked, pieces
@@ -165,7 +166,7 @@ def _checklist_tab(corpus: Corpus, phases: Sequence[tuple[str, str]]) -> None:
             label="Concern",
         )
         kinds, jurisdictions = _filters(corpus)
-        most = gr.Dropdown(list(_PER_CONCERN), value=4, label="Actions per concern")
+        most = gr.Dropdown(list(_PER_CONCERN), value=PER_CONCERN, label="Actions per concern")
     _html('<div id="checklist-view" class="reading" aria-live="polite"></div>')
     choose = gr.Button(visible="hidden", elem_id="choose-phase")
     choose.click(None, None, phase, js="() => page.taken()", api_visibility="private")

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from assistant.api import Assistant
+from assistant.checklists import PER_CONCERN
 from assistant.errors import AssistantError, IndexBusy, QuestionError
 from assistant.interfaces import feedback
 from assistant.interfaces.serving import Opening
@@ -67,7 +68,7 @@ def _shown(
 
 def _provision(assistant: Assistant, query: QueryParams) -> str:
     (entry,) = assistant.provision(query.get("id", ""))[:1]
-    start, stop = (int(query.get(name, "0") or 0) for name in ("start", "stop"))
+    start, stop = _number(query, "start", 0), _number(query, "stop", 0)
     related = []
     for link in assistant.related(entry):
         other = assistant.corpus.by_id[link.object]
@@ -109,11 +110,10 @@ def _search(assistant: Assistant, query: QueryParams) -> str:
 
 def _checklist(assistant: Assistant, query: QueryParams) -> str:
     taxonomy = assistant.corpus.taxonomy
-    number = query.get("per_concern", "")
     found = assistant.checklist(
         query.get("phase", ""),
         query.getlist("concern"),
-        per_concern=int(number) if number.isdecimal() else 4,
+        per_concern=_number(query, "per_concern", PER_CONCERN),
         kind=query.getlist("kind"),
         jurisdiction=query.getlist("jurisdiction"),
     )
@@ -122,6 +122,11 @@ def _checklist(assistant: Assistant, query: QueryParams) -> str:
         for terms in (taxonomy.phases, taxonomy.concerns)
     ]
     return actions.checklist(found, *titles)
+
+
+def _number(query: QueryParams, name: str, otherwise: int) -> int:
+    given = query.get(name, "")
+    return int(given) if given.isdecimal() and len(given) < 10 else otherwise
 
 
 async def _keep(path: Path, request: Request) -> Response:
