@@ -8,6 +8,7 @@
     keep      keep the figures of a run for the README
     readme    rewrite the generated parts of README.md
     fit       fit ranking and abstention on development questions
+    checker   precision and recall of the checker of model answers
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -26,13 +27,13 @@ from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
-from assistant.embedding import file_sha256
+from assistant.embedding import file_sha256, open_embedder
 from assistant.errors import CorpusError
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import fit, readme, report
+from evals import checker, fit, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -198,6 +199,24 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_checker(arguments: argparse.Namespace) -> int:
+    """Print the checker's figures and keep them, or the thresholds that development pairs give."""
+    settings = Settings()
+    model = read_recipe(settings.recipe).model
+    embed = checker.remembering(open_embedder(settings.embedding_model, model, settings.cache))
+    if arguments.fit:
+        print(checker.fit(embed))
+        return 0
+    result = {
+        split: checker.figures(checker.passed(checker.load_pairs(split), embed))
+        for split in ("dev", "held-out")
+    } | {"mechanical": checker.mechanical(load_corpus(settings.corpus))}
+    path = readme.RESULTS / "checker.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(checker.markdown(result))
+    return 0
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -232,6 +251,9 @@ def main() -> int:
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip
     command.set_defaults(run=fit_ranking)
+    command = commands.add_parser("checker")
+    command.add_argument("--fit", action="store_true", help="print the fitted thresholds")
+    command.set_defaults(run=check_checker)
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))

@@ -23,6 +23,7 @@ ORDER = [
     {"index"},
     {"questions"},
     {"retrieval"},
+    {"checking", "prompts"},
     {"generation"},
     {"citing"},
     {"answering", "checklists"},
