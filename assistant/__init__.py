@@ -8,8 +8,12 @@
 Importing this package loads no torch and no chromadb, and opens no socket.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from assistant.api import Assistant, Confidence, SourceSummary
+from assistant.documents import Link
 from assistant.errors import (
+    AssistantClosed,
     AssistantError,
     CorpusError,
     IndexBusy,
@@ -23,6 +27,7 @@ from assistant.errors import (
     SettingsError,
 )
 from assistant.retrieval import Hit
+from assistant.schema import json_schema
 from assistant.settings import Settings, load_settings
 from assistant.types import (
     Answer,
@@ -38,12 +43,17 @@ from assistant.types import (
     Topic,
 )
 
+if TYPE_CHECKING:
+    from assistant.aio import AsyncAssistant
+
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
     "Assistant",
+    "AssistantClosed",
     "AssistantError",
+    "AsyncAssistant",
     "Checklist",
     "ChecklistItem",
     "Citation",
@@ -57,6 +67,7 @@ __all__ = [
     "IndexMismatch",
     "IndexMissing",
     "IndexUnwritable",
+    "Link",
     "ModelError",
     "Provision",
     "QuestionError",
@@ -68,5 +79,15 @@ __all__ = [
     "SourceSummary",
     "Statement",
     "Topic",
+    "json_schema",
     "load_settings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncAssistant, imported when it is first named: asyncio would cost every import a tenth."""
+    if name == "AsyncAssistant":
+        from assistant.aio import AsyncAssistant
+
+        return AsyncAssistant
+    raise AttributeError(f"module 'assistant' has no attribute {name!r}")

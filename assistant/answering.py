@@ -52,6 +52,7 @@ def answer(text: str, retriever: Retriever, filters: Filters, read_text: ReadTex
     clock.lap("answer")
     return Answer(
         question=question.text,
+        read_as=question.text,
         outcome="answered" if statements else "abstained",
         reason=reason or "",
         nearest=() if statements else _nearest(found, index),
@@ -85,6 +86,11 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return None
     if question.wishes:
         return f"Not covered: {_UNKNOWABLE[question.wishes[0]]}."
+    if question.scope.named:
+        return (
+            f"Not covered: limited to {question.scope.named}, the sources hold nothing that answers "
+            "this question."
+        )
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from assistant.answering import answer
 from assistant.checklists import PER_CONCERN, checklist
+from assistant.conversation import read_in_context
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
-from assistant.errors import IndexFailure, QuestionError
+from assistant.errors import AssistantClosed, IndexFailure, QuestionError
 from assistant.index import Index, Progress, build_index, open_index
-from assistant.questions import read_question
+from assistant.questions import MAX_CHARS, clean_text, read_question
 from assistant.recipe import read_recipe
 from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
 from assistant.settings import Settings, load_settings
@@ -59,7 +60,7 @@ class Assistant:
         self, settings: Settings, corpus: Corpus, index: Index, retriever: Retriever
     ) -> None:
         self.settings, self.corpus, self.index = settings, corpus, index
-        self._retriever = retriever
+        self._reader: Retriever | None = retriever
         self._read_text = Rereader(corpus.folder)
 
     @classmethod
@@ -100,15 +101,21 @@ class Assistant:
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
+        history: Sequence[Answer] = (),
     ) -> Answer:
         """Answer a question, or abstain.
 
         phase steers the ranking; kind, jurisdiction and source limit what may be cited. Each takes
-        one value or several. Raises QuestionError, naming the known values, for an unknown one, and
+        one value or several. history: the answers before, oldest first, that a follow-up refers to;
+        what it was taken to mean is the answer's ``read_as``. Raises QuestionError, naming the known values, for an unknown one, and
         for a question that is empty or longer than 2,000 characters.
         """
         filters = self._filters(phase, kind, jurisdiction, source)
-        return answer(question, self._retriever, filters, self._read_text)
+        reading = read_in_context(question, history, self.corpus, self._covers)
+        if not filters.phases:
+            filters = replace(filters, phases=reading.phases)
+        answered = answer(reading.text, self._retriever, filters, self._read_text)
+        return replace(answered, question=clean_text(question))
 
     def stream(
         self,
@@ -118,13 +125,19 @@ class Assistant:
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
+        history: Sequence[Answer] = (),
     ) -> Iterator[Said | Answer]:
         """Answer piece by piece: each statement with its new citations, at last the whole answer.
 
         What was yielded has been verified. Raises as ``ask`` does, before the first piece.
         """
         answered = self.ask(
-            question, phase=phase, kind=kind, jurisdiction=jurisdiction, source=source
+            question,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            source=source,
+            history=history,
         )
         return _pieces(answered)
 
@@ -191,6 +204,10 @@ class Assistant:
         ranking = self._retriever.ranking
         probability = covered(found.confidence, ranking)
         return Confidence(probability, ranking.threshold, found.confidence, found.vector)
+
+    def _covers(self, question: str) -> bool:
+        confidence = self.confidence(question[:MAX_CHARS])
+        return confidence.probability >= confidence.threshold
 
     def provision(self, locator: str) -> list[Provision]:
         """The provisions that a locator names: ``LLM05``, ``Art. 26(5)``, or ``source-id#locator``.
@@ -269,8 +286,19 @@ class Assistant:
             sources=_known("source", source, list(self.corpus.by_source)),
         )
 
+    @property
+    def _retriever(self) -> Retriever:
+        if self._reader is None:
+            raise AssistantClosed
+        return self._reader
+
     def close(self) -> None:
-        """Release files and threads; closing twice does nothing more."""
+        """Release files and threads; closing twice does nothing more.
+
+        What reads the index raises AssistantClosed from then on: ask, stream, checklist, search and
+        confidence. The others read the corpus, which stays in memory.
+        """
+        self._reader = None
         self.index.close()
 
     def __enter__(self) -> Assistant:

@@ -5,6 +5,7 @@
     ├── QuestionError        a question cannot be taken: empty, too long, unknown phase
     ├── SettingsError        a setting has a value that cannot be used
     ├── ModelError           the embedding model is absent, or is not the one that was pinned
+    ├── AssistantClosed      it was asked after it had been closed
     └── IndexFailure         the index cannot be used
         ├── IndexMissing     there is none yet
         ├── IndexMismatch    it was built for another corpus, recipe or model
@@ -42,6 +43,13 @@ class SettingsError(AssistantError):
 
 class ModelError(AssistantError):
     """The embedding model cannot be found, or its weights are not the pinned ones."""
+
+
+class AssistantClosed(AssistantError):
+    """An assistant was asked after it had been closed."""
+
+    def __init__(self) -> None:
+        super().__init__("The assistant is closed. Open one with `Assistant.open()`.")
 
 
 class IndexFailure(AssistantError):

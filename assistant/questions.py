@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
 from assistant.taxonomy import Term
+from assistant.types import Provision
 
 MAX_CHARS = 2000
 _WORD = re.compile(r"[^\W_](?:[\w.+/-]*[^\W_])?|[^\W_]")
@@ -250,13 +251,45 @@ WISHES: Mapping[str, re.Pattern[str]] = {
 one's own organisation."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
+_SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
+_KINDS: Mapping[str, str] = {
+    "the law": "law",
+    "standards": "standard",
+    "guidelines": "guideline",
+    "studies": "study",
+    "incidents": "incident",
+    "tool documentation": "tool-doc",
+}
+_JURISDICTIONS: Mapping[str, str] = {
+    "the eu": "EU",
+    "the us": "US",
+    "australia": "AU",
+    "singapore": "SG",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the opening of a question limits its answer to; all empty if it has no such opening.
+
+    named: as the opening says it, such as "the law". kinds, jurisdictions, sources: what that means.
+    """
+
+    named: str = ""
+    kinds: tuple[str, ...] = ()
+    jurisdictions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question and what was read off it.
 
     text: cleaned: control characters and runs of white space are single spaces.
-    words: content words in order, lower case, without repeats.
+    scope: what an opening such as "According to the law:" or "In the US:" limits the answer to.
+    asked: the text without that opening and without ids of provisions.
+    provisions: provisions whose whole id (``source-id#locator``) it names.
+    words: content words of ``asked`` in order, lower case, without repeats.
     phases: those whose synonyms it uses, the most often named first; empty if none stands out.
     concerns: those whose synonyms it uses.
     language: name of the language if it does not seem to be English, else None.
@@ -265,6 +298,9 @@ class Question:
     """
 
     text: str
+    scope: Scope
+    asked: str
+    provisions: tuple[Provision, ...]
     words: tuple[str, ...]
     mentions: tuple[Mention, ...]
     phases: tuple[str, ...]
@@ -288,17 +324,67 @@ def read_question(text: str, corpus: Corpus) -> Question:
         raise QuestionError(
             "The question is empty. Ask something, such as: May I load a .bin checkpoint?"
         )
-    mentions = find_mentions(clean, corpus.identifiers)
+    scope, asked = _scope(clean, corpus)
+    provisions, asked = _provisions(asked, corpus)
+    mentions = find_mentions(asked, corpus.identifiers)
     return Question(
         text=clean,
-        words=content_words(clean),
+        scope=scope,
+        asked=asked,
+        provisions=provisions,
+        words=content_words(asked),
         mentions=mentions,
-        phases=_phases(clean, corpus.taxonomy.phases),
-        concerns=_named(clean, corpus.taxonomy.concerns),
-        language=None if mentions else _foreign(clean),
-        elsewhere=named_elsewhere(clean, corpus.elsewhere),
-        wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(clean)),
+        phases=_phases(asked, corpus.taxonomy.phases),
+        concerns=_named(asked, corpus.taxonomy.concerns),
+        language=None if mentions or provisions else _foreign(asked),
+        elsewhere=named_elsewhere(asked, corpus.elsewhere),
+        wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(asked)),
     )
+
+
+def _scope(text: str, corpus: Corpus) -> tuple[Scope, str]:
+    """What the opening limits the answer to, and the rest; an opening that names nothing is text."""
+    match = _SCOPED.match(text)
+    if match is None:
+        return Scope(), text
+    named = match["named"].casefold()
+    rest = text[match.end() :]
+    if named in _KINDS:
+        return Scope(match["named"], kinds=(_KINDS[named],)), rest
+    if named in _JURISDICTIONS:
+        return Scope(match["named"], jurisdictions=(_JURISDICTIONS[named],)), rest
+    sources = named_sources(named.removeprefix("the "), corpus)
+    return (Scope(match["named"], sources=sources), rest) if sources else (Scope(), text)
+
+
+def without_scope(text: str, corpus: Corpus) -> str:
+    """A question without an opening that limits its answer."""
+    return _scope(text, corpus)[1]
+
+
+def named_sources(name: str, corpus: Corpus) -> tuple[str, ...]:
+    """Ids of the sources that have the name ("gdpr", "ai act", "owasp") in them; laws before others."""
+    key = f"-{name.casefold().replace(' ', '-')}-"
+    found = [entry.source for entry in corpus.documents if key in f"-{entry.source.id}-"]
+    laws = [source.id for source in found if source.kind == "law"]
+    return tuple(laws or [source.id for source in found])
+
+
+def _provisions(text: str, corpus: Corpus) -> tuple[tuple[Provision, ...], str]:
+    """The provisions whose ids stand in a text, and the text without these ids."""
+    found: list[Provision] = []
+    for source in re.findall(r"([\w-]+)#", text):
+        document = corpus.by_source.get(source)
+        named = {
+            match[0]: provision
+            for provision in (document.provisions if document else ())
+            if (match := re.search(rf"{re.escape(clean_text(provision.id))}(?![\w(])", text))
+        }
+        if named:
+            written = max(named, key=len)
+            found.append(named[written])
+            text = " ".join(text.replace(written, "", 1).split())
+    return tuple(found), text
 
 
 def clean_text(text: str) -> str:

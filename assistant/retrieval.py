@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from assistant.embedding import Embedder, Vectors
 from assistant.errors import SettingsError
 from assistant.index import Index
 from assistant.index.lexical import FIELDS
-from assistant.questions import WISHES, Question
+from assistant.questions import WISHES, Question, Scope
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
@@ -63,6 +63,15 @@ class Filters:
             (not self.kinds or source.kind in self.kinds)
             and (not self.jurisdictions or source.jurisdiction in self.jurisdictions)
             and (not self.sources or source.id in self.sources)
+        )
+
+    def within(self, scope: Scope) -> Filters:
+        """These filters, and the scope of a question where they leave a choice."""
+        return replace(
+            self,
+            kinds=self.kinds or scope.kinds,
+            jurisdictions=self.jurisdictions or scope.jurisdictions,
+            sources=self.sources or scope.sources,
         )
 
     def where(self) -> dict[str, object] | None:
@@ -161,8 +170,9 @@ class Retriever:
         self, question: Question, filters: Filters = Filters(), limit: int = 50
     ) -> Retrieved:
         """Rank provisions for a question; see Retrieved."""
-        vector = self.embedder.embed([question.text])[0]
-        exact, unknown = self._look_up(question.mentions, filters)
+        filters = filters.within(question.scope)
+        vector = self.embedder.embed([question.asked])[0]
+        exact, unknown = self._look_up(question, filters)
         hits = self._hits(question, vector, filters)
         confidence = self._confidence(question, hits, vector)
         return Retrieved(tuple(hits[:limit]), exact, unknown, confidence, vector)
@@ -177,12 +187,16 @@ class Retriever:
         return self.index.lexical.holders(word)
 
     def _look_up(
-        self, mentions: Iterable[Mention], filters: Filters
+        self, question: Question, filters: Filters
     ) -> tuple[tuple[Provision, ...], tuple[Mention, ...]]:
         corpus = self.index.corpus
-        exact: dict[str, Provision] = {}
+        exact = {
+            provision.id: provision
+            for provision in question.provisions
+            if filters.allows(corpus.by_source[provision.source_id].source)
+        }
         unknown: list[Mention] = []
-        for mention in mentions:
+        for mention in question.mentions:
             found = [
                 provision
                 for provision in look_up(mention, corpus)

@@ -140,6 +140,8 @@ class Topic:
 class Answer:
     """What the assistant says to a question.
 
+    read_as: the question that was answered: ``question``, or what a follow-up means after what was
+    asked before; a follow-up's, asked by itself with ``phases``, has the same answer.
     outcome: "answered" or "abstained". reason: why it abstained, a sentence; else "".
     nearest: covered topics, when abstained. phases: as given, else as read off
     the question, else that of the provision which answers.
@@ -148,6 +150,7 @@ class Answer:
     """
 
     question: str
+    read_as: str
     outcome: Outcome
     reason: str
     nearest: tuple[Topic, ...]

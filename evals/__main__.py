@@ -1,14 +1,15 @@
 """The workbench: ``python -m evals COMMAND``.
 
-    corpus    compare the corpus with the sources it digests
-    lock      write index/manifest.json, the lock of corpus and recipe
-    run       ask a question set, note every answer, print the figures
-    compare   compare two runs; fails on a regression beyond the tolerance
-    report    the figures of a run as Markdown and as one HTML page
-    keep      keep the figures of a run for the README
-    readme    rewrite the generated parts of README.md
-    fit       fit ranking and abstention on development questions
-    checker   precision and recall of the checker of model answers
+    corpus      compare the corpus with the sources it digests
+    lock        write index/manifest.json, the lock of corpus and recipe
+    run         ask a question set, note every answer, print the figures
+    compare     compare two runs; fails on a regression beyond the tolerance
+    report      the figures of a run as Markdown and as one HTML page
+    keep        keep the figures of a run for the README
+    follow-ups  ask follow-up questions in three ways, print the figures
+    readme      rewrite what is generated of README.md and docs
+    fit         fit ranking and abstention on development questions
+    checker     precision and recall of the checker of model answers
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -33,7 +34,7 @@ from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import checker, fit, readme, report
+from evals import checker, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -150,6 +151,24 @@ def keep(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def measure_follow_ups(arguments: argparse.Namespace) -> int:
+    """Print how follow-ups are answered, and alone and joined; with --keep, for the README too."""
+    questions = load_questions(arguments.questions)
+    with Assistant.open(Settings()) as assistant:
+        figures = follow_ups.measure(assistant, questions)
+        kept = {
+            "corpus": assistant.corpus.version,
+            "ranking_sha256": file_sha256(assistant.settings.recipe / "ranking.json"),
+            "questions": len(questions),
+            "figures": figures,
+        }
+    print(follow_ups.markdown(figures))
+    if arguments.keep:
+        path = readme.RESULTS / "follow_ups.json"
+        path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
 def update_readme(arguments: argparse.Namespace) -> int:
     """Rewrite the generated parts of README.md."""
     readme.update()
@@ -245,6 +264,10 @@ def main() -> int:
     command.add_argument("name", help="the name to keep them under")
     command.add_argument("title", help="what the table is headed with")
     command.set_defaults(run=keep)
+    command = commands.add_parser("follow-ups")
+    command.add_argument("questions", nargs="?", type=Path, default=QUESTIONS / "follow_ups.jsonl")
+    command.add_argument("--keep", action="store_true", help="keep the figures for the README")
+    command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
     command = commands.add_parser("fit")

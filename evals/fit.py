@@ -27,7 +27,6 @@ from assistant import Assistant
 from assistant.documents import named_elsewhere
 from assistant.retrieval import CONFIDENCE
 from evals.questions import EvalQuestion
-from evals.run import question_text
 
 Array = npt.NDArray[np.float64]
 _FOLDS = 10
@@ -42,7 +41,7 @@ def signals_of(
     rows = []
     for question in questions:
         grades = {entry.id: entry.grade for entry in question.gold}
-        hits = assistant.search(question_text(question), 60)
+        hits = assistant.search(question.question, 60)
         hits = [hit for hit in hits if "identifier" not in hit.signals]
         found = np.array([grades.get(hit.provision.id, 0) for hit in hits], float)
         if question.kind in ("identifier", "follow-up") or not found.any():
@@ -91,7 +90,7 @@ def fit_abstention(
         and not named_elsewhere(question.question, assistant.corpus.elsewhere)
     ]
     names = [name for name in CONFIDENCE if name != "question"]
-    table = [assistant.confidence(question_text(question)) for question in chosen]
+    table = [assistant.confidence(question.question) for question in chosen]
     features = np.array([[row.features[name] for name in names] for row in table])
     vectors = np.array([row.vector for row in table], float)
     values = np.hstack([features, vectors])

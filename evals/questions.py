@@ -37,8 +37,9 @@ class EvalQuestion(BaseModel):
     """One question with what is expected of its answer.
 
     gold: provisions that answer or help; any of grade 2 suffices. facts: texts of which a correct
-    answer holds each one (case-insensitive substring). context: questions asked before, for a
-    follow-up. author and basis: who wrote it, and from what situation.
+    answer holds each one (case-insensitive substring). context: questions asked before, in order,
+    which a follow-up needs and any other may have. new_topic: it stands on its own, whatever was
+    asked before. author and basis: who wrote it, and from what situation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +52,7 @@ class EvalQuestion(BaseModel):
     gold: tuple[Gold, ...] = ()
     facts: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    new_topic: bool = False
     author: str = Field(min_length=3)
     basis: str = Field(min_length=3)
 
@@ -65,8 +67,10 @@ class EvalQuestion(BaseModel):
             raise ValueError(
                 "an answerable question needs gold of grade 2, and no other question has any"
             )
-        if bool(self.context) != (self.kind == "follow-up"):
-            raise ValueError("context belongs to follow-up questions, and they need it")
+        if not self.context and (self.kind == "follow-up" or self.new_topic):
+            raise ValueError("a follow-up and a change of topic need the context they come after")
+        if self.new_topic and self.kind == "follow-up":
+            raise ValueError("a follow-up belongs to the topic of its context")
         return self
 
 

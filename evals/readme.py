@@ -1,4 +1,4 @@
-"""The parts of README.md that are generated, so that they stay true: ``python -m evals readme``."""
+"""What is generated of README.md and docs, so that it stays true: ``python -m evals readme``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from assistant import Assistant
+from assistant import Assistant, json_schema
+from assistant.schema import VERSIONS
+from evals import follow_ups
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +39,7 @@ def blocks() -> dict[str, str]:
         "abstention": _asked(UNCOVERED),
         "counts": counts,
         "figures": _figures("held_out", "fresh"),
+        "follow_ups": _follow_ups(),
         "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
         "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
     }
@@ -65,6 +68,15 @@ def _figures(*names: str) -> str:
     return "\n".join(parts).strip()
 
 
+def _follow_ups() -> str:
+    """The committed figures of follow-up questions, as one table."""
+    result = json.loads((RESULTS / "follow_ups.json").read_text("utf-8"))
+    heading = (
+        f"**Held-out follow-ups** ({result['questions']} questions, corpus {result['corpus']})"
+    )
+    return f"{heading}\n\n{follow_ups.markdown(result['figures'])}"
+
+
 def render(text: str, parts: dict[str, str]) -> str:
     """Put each part between its markers; raises KeyError for a marker without a part."""
 
@@ -75,8 +87,16 @@ def render(text: str, parts: dict[str, str]) -> str:
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", fill, text, flags=re.DOTALL)
 
 
+def schemas() -> dict[str, str]:
+    """The names of the current files in docs/schema, and their text."""
+    return {
+        f"{name}-{number}.json": json.dumps(json_schema(name), ensure_ascii=False, indent=2) + "\n"
+        for name, number in VERSIONS.items()
+    }
+
+
 def update() -> None:
-    """Rewrite README.md and docs/coverage.svg."""
+    """Rewrite README.md, docs/coverage.svg and the current schemas in docs/schema."""
     path = ROOT / "README.md"
     path.write_text(render(path.read_text("utf-8"), blocks()), encoding="utf-8")
     command = [
@@ -87,4 +107,6 @@ def update() -> None:
         "--svg",
         "docs/coverage.svg",
     ]
+    for name, schema in schemas().items():
+        (ROOT / "docs" / "schema" / name).write_text(schema, encoding="utf-8")
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)

@@ -20,9 +20,19 @@ DEPTH = 50
 """How many hits of a ranking are noted."""
 
 
-def question_text(question: EvalQuestion) -> str:
-    """What is asked: a follow-up together with what was asked before it."""
-    return " ".join((*question.context, question.question))
+def ask_in_context(assistant: Assistant, question: EvalQuestion) -> Answer:
+    """Ask what comes before a question, then the question with those answers as its history."""
+    history: list[Answer] = []
+    for earlier in question.context:
+        history.append(assistant.ask(earlier, history=history))
+    return assistant.ask(question.question, history=history)
+
+
+def ranking(assistant: Assistant, answer: Answer) -> dict[str, float]:
+    """The provisions found for what an answer's question was read as, with their scores."""
+    phases = answer.phases if answer.read_as != answer.question else None
+    hits = assistant.search(answer.read_as, DEPTH, phase=phases)
+    return {hit.provision.id: hit.score for hit in hits}
 
 
 def run_questions(
@@ -50,24 +60,22 @@ def run_questions(
 
 
 def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
-    """One row: ranking, answer, confidence, time; JSON-ready."""
-    text = question_text(question)
+    """One row: ranking, answer, confidence, time (with what was asked before); JSON-ready."""
     begun = time.perf_counter()
-    answer = assistant.ask(text)
+    answer = ask_in_context(assistant, question)
     elapsed_ms = (time.perf_counter() - begun) * 1000
-    hits = assistant.search(text, DEPTH)
-    confidence = assistant.confidence(text)
+    confidence = assistant.confidence(answer.read_as)
     return {
         "id": question.id,
         "kind": question.kind,
         "phase": question.phase,
         "topic": question.topic,
-        "ranking": {hit.provision.id: hit.score for hit in hits},
+        "ranking": ranking(assistant, answer),
         "outcome": answer.outcome,
         "reason": answer.reason,
         "phases": list(answer.phases),
         "statements": [
-            {"text": entry.text, "role": entry.role, "cited": _cited(answer, entry.citations)}
+            {"text": entry.text, "role": entry.role, "cited": cited(answer, entry.citations)}
             for entry in answer.statements
         ],
         "supported": _supported(assistant, answer),
@@ -77,7 +85,8 @@ def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
     }
 
 
-def _cited(answer: Answer, numbers: Iterable[int]) -> list[str]:
+def cited(answer: Answer, numbers: Iterable[int]) -> list[str]:
+    """Ids of the provisions that citations of an answer name."""
     by_number = {citation.number: citation for citation in answer.citations}
     chosen = [by_number[number] for number in numbers]
     return [f"{citation.source_id}#{citation.locator}" for citation in chosen]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,9 +17,13 @@ import pytest
 from assistant import Assistant, Settings, load_settings
 from assistant.documents import Corpus, load_corpus
 from assistant.embedding import Vectors
+from assistant.index import build_index, open_index
+from assistant.retrieval import Retriever, load_ranking
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Path(__file__).resolve().parent / "data" / "corpus"
+TIMEOUT_S = 30
+"""How long a test waits for a thread before it fails."""
 
 
 class HashEmbedder:
@@ -38,6 +44,32 @@ class HashEmbedder:
             if progress:
                 progress(1)
         return vectors
+
+
+class Gate(HashEmbedder):
+    """An embedder at which questions wait until the gate is opened; counts who waits at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.inside = self.most = 0
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.entered.release()
+        assert self.opened.wait(TIMEOUT_S), "nobody opened the gate"
+        with self._lock:
+            self.inside -= 1
+        return super().embed(texts, progress)
+
+    async def wait(self, times: int = 1) -> None:
+        """Until that many questions have come to the gate."""
+        for _ in range(times):
+            assert await asyncio.to_thread(self.entered.acquire, timeout=TIMEOUT_S)
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +120,18 @@ def assistant() -> Iterator[Assistant]:
     """The real thing: shipped corpus, bundled model, the checkout's own index."""
     with Assistant.open(Settings()) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def hashed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The small corpus, indexed with the hash embedder."""
+    found = Settings(corpus=SMALL, cache=tmp_path_factory.mktemp("cache"))
+    build_index(load_corpus(SMALL), found, embedder=HashEmbedder())
+    return found
+
+
+def gated(settings: Settings, gate: Gate) -> Assistant:
+    """An assistant on that index whose questions wait at the gate."""
+    corpus = load_corpus(SMALL)
+    index = open_index(corpus, settings, HashEmbedder())
+    return Assistant(settings, corpus, index, Retriever(index, gate, load_ranking(settings.recipe)))

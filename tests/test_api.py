@@ -15,11 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from assistant import Answer, Assistant, IndexMissing, QuestionError, Settings, load_settings
+from assistant import (
+    Answer,
+    Assistant,
+    AssistantClosed,
+    IndexMissing,
+    QuestionError,
+    Settings,
+    load_settings,
+)
 from assistant import __doc__ as package_doc
-from tests.conftest import ROOT, SMALL
+from tests.conftest import ROOT, SMALL, Gate, gated
 from tests.test_cli import PROGRAM, with_model
 
 CHECKPOINT = "May I load a .bin checkpoint that I found on a model hub?"
@@ -51,6 +60,7 @@ TWENTY = [
 ]
 KEYS = {
     "question",
+    "read_as",
     "outcome",
     "reason",
     "nearest",
@@ -310,19 +320,46 @@ def test_fewer_than_one_hit_cannot_be_asked_for(assistant: Assistant, k: int) ->
 # Threads and processes
 
 
-def test_sixteen_threads_get_the_same_answers_as_one(assistant: Assistant) -> None:
-    alone = [plain(assistant.ask(question)) for question in EIGHT]
-    barrier = threading.Barrier(16)
+def test_32_threads_get_the_answers_that_each_gets_alone(assistant: Assistant) -> None:
+    lines = (ROOT / "evals" / "questions" / "dev.jsonl").read_text("utf-8").splitlines()
+    questions = [*TWENTY, *(json.loads(line)["question"] for line in lines[:12])]
+    alone = [plain(assistant.ask(question)) for question in questions]
+    assert len({row["question"] for row in alone}) == 32
+    assert {row["outcome"] for row in alone} == {"answered", "abstained"}
+    barrier = threading.Barrier(32)
 
     def ask(number: int) -> list[dict[str, Any]]:
         barrier.wait(timeout=30)
-        turned = [EIGHT[(number + step) % 8] for step in range(8)]
-        return [plain(assistant.ask(question)) for question in turned]
+        turned = questions[number:] + questions[:number]
+        return [plain(assistant.ask(question)) for question in turned[:4]]
 
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(ask, range(16)))
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(ask, range(32)))
     for number, rows in enumerate(found):
-        assert rows == [alone[(number + step) % 8] for step in range(8)]
+        assert rows == [alone[(number + step) % 32] for step in range(4)]
+
+
+def test_threads_may_do_different_things_at_the_same_time(assistant: Assistant) -> None:
+    provision = assistant.provision("LLM05:2025")[0]
+    things: list[Callable[[], object]] = [
+        lambda: assistant.ask(CHECKPOINT),
+        lambda: assistant.search("prompt injection", 5),
+        lambda: assistant.checklist("evaluation", "bias"),
+        lambda: assistant.confidence(CLOUDY).features,
+        lambda: list(assistant.stream(EIGHT[3])),
+        lambda: assistant.provision("Art. 26(5)"),
+        lambda: assistant.related(provision),
+        lambda: (assistant.sources(), assistant.coverage()),
+    ]
+    alone = [thing() for thing in things]
+    barrier = threading.Barrier(32)
+
+    def do(number: int) -> object:
+        barrier.wait(timeout=30)
+        return things[number % len(things)]()
+
+    with ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(do, range(32))) == alone * 4
 
 
 @pytest.mark.parametrize("question", [CHECKPOINT, EIGHT[3]])
@@ -367,20 +404,6 @@ def test_closing_twice_does_nothing_more(tmp_path: Path) -> None:
         pass
 
 
-def open_files(folder: Path) -> list[str]:
-    links = []
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            links.append(str(entry.readlink()))
-        except OSError:
-            continue
-    return [link for link in links if link.startswith(f"{folder}/")]
-
-
-def native_threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
-
-
 def settles(done: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     """Whether something becomes so; Chroma's native threads close files a little after close()."""
     end = time.monotonic() + timeout_s
@@ -389,23 +412,43 @@ def settles(done: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     return done()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are read from /proc")
-def test_nothing_is_left_open_after_closing(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(psutil.Process, "num_fds"), reason="handles are counted otherwise")
+def test_opening_and_closing_twenty_times_leaves_no_handle_and_no_thread(tmp_path: Path) -> None:
     settings = load_settings(corpus=SMALL, cache=with_model(tmp_path / "cache"))
+    process = psutil.Process()
+
+    def open_files() -> list[str]:
+        return [path for path, *_ in process.open_files() if path.startswith(str(settings.cache))]
+
+    def used() -> tuple[int, int]:
+        gc.collect()
+        return process.num_fds(), process.num_threads()
+
     with Assistant.open(settings) as first:
         first.ask("EX01")
     del first
-    gc.collect()
-    python_threads, threads = set(threading.enumerate()), native_threads()
-    for _ in range(3):
+    assert settles(lambda: open_files() == [])
+    before, python_threads = used(), set(threading.enumerate())
+    for _ in range(20):
         with Assistant.open(settings, build=False) as opened:
             opened.ask("Is it safe to load a pickle checkpoint?")
-            assert open_files(settings.cache)
-        assert settles(lambda: open_files(settings.cache) == []), open_files(settings.cache)
+            assert open_files()
         assert set(threading.enumerate()) == python_threads
         del opened
-        gc.collect()
-    assert settles(lambda: native_threads() <= threads)
+    assert settles(lambda: open_files() == [])
+    assert settles(lambda: all(now <= then for now, then in zip(used(), before, strict=True)))
+
+
+@pytest.mark.parametrize("ask", ["ask", "stream", "search", "checklist", "confidence"])
+def test_what_is_closed_says_so(hashed: Settings, ask: str) -> None:
+    gate = Gate()
+    gate.opened.set()
+    with gated(hashed, gate) as opened:
+        given = "deployment" if ask == "checklist" else "Is a pickle safe?"
+        getattr(opened, ask)(given)
+    with pytest.raises(AssistantClosed, match="Open one with"):
+        getattr(opened, ask)(given)
+    assert opened.sources() and opened.coverage() and opened.provision("EX01")
 
 
 def test_the_example_of_the_package_runs() -> None:

@@ -25,6 +25,7 @@ PROGRAM = [sys.executable, "-m", "assistant.interfaces.cli"]
 QUESTION = "Is it safe to load a pickle checkpoint from the internet?"
 ANSWER_KEYS = [
     "question",
+    "read_as",
     "outcome",
     "reason",
     "nearest",
@@ -80,10 +81,15 @@ def environment(corpus: Path, cache: Path, **more: str) -> dict[str, str]:
     }
 
 
-def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The program's exit status, output and errors."""
-    return subprocess.run(
-        [*PROGRAM, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+def run(
+    env: Mapping[str, str], *arguments: str, given: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """The program's exit status, output and errors; ``given`` is its standard input."""
+    done = subprocess.run(
+        [*PROGRAM, *arguments], cwd=ROOT, env=env, input=given, capture_output=True, timeout=120
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
 
 
@@ -210,6 +216,41 @@ def test_unknown_identifier_abstains_and_says_what_exists(env: dict[str, str]) -
     answer = json.loads(run(env, "ask", "What does EX09 say?", "--json").stdout)
     assert answer["outcome"] == "abstained"
     assert "EX01 to EX04" in answer["reason"]
+
+
+# Talking
+
+
+def test_a_talk_answers_each_line_after_those_before(env: dict[str, str]) -> None:
+    lines = [
+        "Is it safe to load a pickle checkpoint?",
+        "what does the law say?",
+        "explain number 1",
+    ]
+    given = "\n".join(lines).encode()
+    done = run(env, "talk", "--json", given=given)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["question"] for answer in answers] == lines
+    assert [answer["read_as"] for answer in answers] == [
+        lines[0],
+        f"According to the law: {lines[0]}",
+        "What does example-act#Art. 2 say?",
+    ]
+    assert {citation["kind"] for citation in answers[1]["citations"]} == {"law"}
+    plain = run(env, "talk", given=given)
+    assert plain.stdout.count("Read as: ") == 3
+    assert f"Read as: According to the law: {lines[0]} · model-selection · corpus" in plain.stdout
+
+
+def test_a_talk_ends_at_an_empty_line_and_outlives_a_bad_one(env: dict[str, str]) -> None:
+    given = b"???\nWhat does EX01 say? \xff\n\nWhat does EX02 say?\n"
+    done = run(env, "talk", "--json", given=given)
+    assert done.returncode == 0
+    assert [json.loads(line)["question"] for line in done.stdout.splitlines()] == [
+        "What does EX01 say? \ufffd"
+    ]
+    assert done.stderr == "The question is empty. Ask something, such as: May I load a .bin checkpoint?\n"  # fmt: skip
 
 
 # Looking things up

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from assistant import Assistant, Settings
 from assistant.documents import load_corpus
 from assistant.index import build_index, open_index
 from assistant.retrieval import Retriever, load_ranking
-from evals import report
+from evals import follow_ups, report
 from evals.__main__ import QUESTIONS, main
 from evals.compare import TOLERANCE, compare
 from evals.measures import (
@@ -36,6 +37,7 @@ from tests.conftest import ROOT, SMALL, HashEmbedder
 
 PICKLE = "example-guideline#EX01"
 SETS = ("dev", "held_out")
+DIALOGUES = ("follow_ups_dev", "follow_ups")
 HOSTILE = "<script src=https://evil.example/x.js>alert(1)</script>\"'><img src=x> & more"
 
 
@@ -93,7 +95,8 @@ def test_valid_questions_are_read(tmp_path: Path) -> None:
         {"gold": [{"grade": 2}]},
         {"kind": "out-of-scope"},
         {"kind": "follow-up"},
-        {"context": ["What is pickle?"]},
+        {"new_topic": True},
+        {"kind": "follow-up", "context": ["What is pickle?"], "new_topic": True},
         {"author": ""},
         {"basis": "x"},
         {"topic": None},
@@ -153,7 +156,7 @@ def test_the_program_refuses_a_broken_set_in_a_sentence(
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[EvalQuestion]]:
     """The question sets of the repository."""
-    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in SETS}
+    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in (*SETS, *DIALOGUES)}
 
 
 def test_committed_sets_are_large_enough(committed: dict[str, list[EvalQuestion]]) -> None:
@@ -165,10 +168,22 @@ def test_committed_sets_are_large_enough(committed: dict[str, list[EvalQuestion]
     assert len(committed["dev"]) - answerable >= 60
 
 
-def test_development_and_held_out_questions_are_apart(
-    committed: dict[str, list[EvalQuestion]],
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_committed_dialogues_hold_follow_ups_and_changes_of_topic(
+    committed: dict[str, list[EvalQuestion]], name: str
 ) -> None:
-    dev, held_out = (committed[name] for name in SETS)
+    entries = committed[name]
+    assert all(entry.context for entry in entries)
+    assert sum(entry.kind == "follow-up" for entry in entries) == 30
+    assert sum(entry.new_topic for entry in entries) == 15
+    assert sum(not entry.answerable and not entry.new_topic for entry in entries) == 5
+
+
+@pytest.mark.parametrize("names", [SETS, DIALOGUES], ids=" ".join)
+def test_development_and_held_out_questions_are_apart(
+    committed: dict[str, list[EvalQuestion]], names: tuple[str, str]
+) -> None:
+    dev, held_out = (committed[name] for name in names)
     assert {entry.id for entry in dev}.isdisjoint(entry.id for entry in held_out)
     words = [
         {" ".join((*entry.context, entry.question)).casefold() for entry in one}
@@ -182,7 +197,7 @@ def test_gold_is_in_the_corpus_and_holds_the_facts(
     committed: dict[str, list[EvalQuestion]],
 ) -> None:
     corpus = load_corpus(ROOT / "corpus")
-    for entry in (entry for name in SETS for entry in committed[name]):
+    for entry in (entry for entries in committed.values() for entry in entries):
         ids = [gold.id for gold in entry.gold]
         assert [name for name in ids if name not in corpus.by_id] == [], entry.id
         assert len(ids) == len(set(ids)), entry.id
@@ -473,7 +488,7 @@ def test_a_run_notes_what_came_back(asker: Assistant, asked: list[str], tmp_path
     assert rows[0]["supported"] == len(rows[0]["statements"]) > 0
     assert (rows[4]["outcome"], rows[4]["statements"]) == ("abstained", [])
     assert "there is no EX37" in rows[4]["reason"]
-    # The follow-up is asked together with what was asked before it.
+    # The follow-up is asked after what was asked before it.
     assert next(iter(rows[2]["ranking"])) == "example-guideline#EX02"
     lines = (tmp_path / "out" / "rows.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines[1:]] == rows
@@ -606,3 +621,64 @@ def test_the_program_writes_both_reports(
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "<title>11 questions on corpus test</title>" in page
     assert page.count("<tr><td>test-") == 11
+
+
+# Follow-ups
+
+
+DIALOGUE = [
+    question(
+        id="test-1",
+        kind="follow-up",
+        context=("How do I stop prompt injection in my chatbot?",),
+        question="what does EX01 say about it?",
+    ),
+    question(
+        id="test-2",
+        kind="follow-up",
+        context=("Is it safe to load a pickle checkpoint from the internet?",),
+        question="and who says so?",
+    ),
+    question(
+        id="test-3",
+        context=("How do I stop prompt injection in my chatbot?",),
+        question="Is it safe to load a pickle checkpoint from the internet?",
+        new_topic=True,
+    ),
+    question(
+        id="test-4",
+        kind="not-covered",
+        context=("What does EX01 say?",),
+        question="what does that cost?",
+        gold=[],
+        facts=[],
+    ),
+]
+
+
+def test_follow_ups_are_measured_in_three_ways(asker: Assistant) -> None:
+    figures = follow_ups.measure(asker, DIALOGUE)
+    assert list(figures) == list(follow_ups.WAYS)
+    assert [figures["in the conversation"][name]["n"] for name in follow_ups.COLUMNS] == [2, 2, 2, 1, 1]  # fmt: skip
+    talked, alone, joined = figures.values()
+    assert talked["first"]["value"] == 1.0 > alone["first"]["value"] == 0.5
+    assert talked["new topic as alone"]["value"] == alone["new topic as alone"]["value"] == 1.0
+    assert joined["new topic as alone"]["value"] == 0.0
+    table = follow_ups.markdown(figures).splitlines()
+    assert [line.count("|") for line in table] == [7] * 5
+    assert table[2].startswith("| in the conversation | 1.000 (")
+
+
+def test_follow_up_figures_are_kept_only_when_asked(
+    asker: Assistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_set(tmp_path / "set.jsonl", [json.loads(entry.model_dump_json()) for entry in DIALOGUE])  # fmt: skip
+    monkeypatch.setattr("evals.readme.RESULTS", tmp_path)
+    monkeypatch.setattr(Assistant, "open", lambda *_: nullcontext(asker))
+    for more, kept in (([], False), (["--keep"], True)):
+        monkeypatch.setattr("sys.argv", ["evals", "follow-ups", str(path), *more])
+        assert main() == 0
+        assert (tmp_path / "follow_ups.json").exists() == kept
+    found = json.loads((tmp_path / "follow_ups.json").read_text("utf-8"))
+    assert (found["questions"], found["corpus"]) == (4, asker.corpus.version)
+    assert set(found["figures"]) == set(follow_ups.WAYS)

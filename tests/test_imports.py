@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import graphlib
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,34 +17,41 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "assistant"
 ORDER = [
     {"errors", "types", "paths"},
-    {"files", "recipe", "settings"},
+    {"files", "recipe", "schema", "settings"},
     {"taxonomy"},
     {"documents"},
     {"chunking"},
     {"embedding"},
     {"index"},
     {"questions"},
+    {"conversation"},
     {"retrieval"},
     {"checking", "prompts"},
     {"generation"},
     {"citing"},
     {"answering", "checklists"},
     {"api"},
+    {"aio"},
     {"interfaces"},
 ]
 """From the first to the last; a module imports from before its own set, or within its folder."""
 HOMES = {
     "chromadb": {"index/store.py"},
+    "fastapi": {"interfaces/http.py"},
     "filelock": {"index/build.py"},
     "gradio": {"interfaces/web.py"},
-    "langchain": {"generation.py", "prompts.py"},
+    "langchain": {"generation.py", "interfaces/langchain.py", "prompts.py"},
     "mcp": {"interfaces/mcp.py"},
+    "mcp_types": {"interfaces/mcp.py"},
     "onnxruntime": {"embedding.py"},
     "pypdf": {"documents/pdf.py"},
+    "pydantic": {"interfaces/http.py", "interfaces/mcp.py"},
     "sentence_transformers": {"embedding.py"},
+    "starlette": {"interfaces/http.py"},
     "tokenizers": {"embedding.py"},
     "torch": {"embedding.py"},
     "transformers": {"embedding.py"},
+    "uvicorn": {"interfaces/serving.py"},
     "yaml": {"files.py"},
 }
 """The only modules that may import a library; a folder stands for everything in it."""
@@ -189,7 +198,9 @@ def test_public_names() -> None:
     assert assistant.__all__ == [
         "Answer",
         "Assistant",
+        "AssistantClosed",
         "AssistantError",
+        "AsyncAssistant",
         "Checklist",
         "ChecklistItem",
         "Citation",
@@ -203,6 +214,7 @@ def test_public_names() -> None:
         "IndexMismatch",
         "IndexMissing",
         "IndexUnwritable",
+        "Link",
         "ModelError",
         "Provision",
         "QuestionError",
@@ -214,6 +226,34 @@ def test_public_names() -> None:
         "SourceSummary",
         "Statement",
         "Topic",
+        "json_schema",
         "load_settings",
     ]
     assert all(hasattr(assistant, public) for public in assistant.__all__)
+
+
+def own_classes(hint: object) -> Iterator[type]:
+    """The package's classes in a type hint."""
+    if isinstance(hint, type) and hint.__module__.startswith("assistant."):
+        yield hint
+    for part in typing.get_args(hint):
+        yield from own_classes(part)
+
+
+def test_whatever_public_names_take_give_and_hold_is_public_and_frozen() -> None:
+    public = [getattr(assistant, public) for public in assistant.__all__]
+    data = [kind for kind in public if dataclasses.is_dataclass(kind)]
+    assert len(data) > 10
+    for kind in data:
+        assert kind.__dataclass_params__.frozen, kind
+        assert hasattr(kind, "__slots__"), kind
+    doors = (assistant.Assistant, assistant.AsyncAssistant)
+    methods = [
+        value
+        for door in doors
+        for name, value in vars(door).items()
+        if callable(value) and not name.startswith("_")
+    ]
+    for thing in (*methods, assistant.Assistant.open, assistant.load_settings, *data):
+        for hint in typing.get_type_hints(thing).values():
+            assert set(own_classes(hint)) <= set(public), thing

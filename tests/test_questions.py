@@ -6,7 +6,7 @@ import pytest
 
 from assistant import paths
 from assistant.documents import Corpus, load_corpus
-from assistant.questions import clean_text, content_words, read_question
+from assistant.questions import Scope, clean_text, content_words, read_question
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,40 @@ def test_text_is_cleaned() -> None:
 def test_content_words_keep_what_developers_write() -> None:
     words = content_words("May I torch.load the .bin with trust_remote_code=True on llama-3.1?")
     assert words == ("torch.load", "bin", "trust_remote_code", "true", "llama-3.1")
+
+
+# Openings that limit an answer, and ids of provisions
+
+
+@pytest.mark.parametrize(
+    ("text", "scope", "asked"),
+    [
+        ("According to the law: why scan?", Scope("the law", kinds=("law",)), "why scan?"),
+        ("in incidents: why scan?", Scope("incidents", kinds=("incident",)), "why scan?"),
+        ("In the US: why scan?", Scope("the US", jurisdictions=("US",)), "why scan?"),
+        ("According to Example: why?", Scope("Example", sources=("example-act",)), "why?"),
+        ("According to my boss: why?", Scope(), "According to my boss: why?"),
+        ("In the EU: ?!", Scope(), "In the EU: ?!"),
+        ("Why scan in the EU: is it law?", Scope(), "Why scan in the EU: is it law?"),
+    ],
+)
+def test_an_opening_limits_the_answer(
+    small_corpus: Corpus, text: str, scope: Scope, asked: str
+) -> None:
+    found = read_question(text, small_corpus)
+    assert (found.text, found.scope, found.asked) == (text, scope, asked)
+
+
+def test_the_id_of_a_provision_names_it_and_is_no_content(small_corpus: Corpus) -> None:
+    found = read_question("Does example-act#Art. 1(2) say who scans?", small_corpus)
+    assert [provision.id for provision in found.provisions] == ["example-act#Art. 1(2)"]
+    assert (found.asked, found.words) == ("Does say who scans?", ("scans",))
+    for text in ("Does example-act#Art. 22 exist?", "Does nothing#Art. 2 exist?"):
+        assert read_question(text, small_corpus).provisions == ()
+
+
+def test_every_provision_can_be_named_by_its_id(corpus: Corpus) -> None:
+    for provision in corpus.provisions[::25]:
+        found = read_question(f"What does {provision.id} say?", corpus)
+        assert found.provisions == (provision,)
+        assert found.mentions == ()

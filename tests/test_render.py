@@ -98,6 +98,7 @@ LAW: dict[str, Any] = {
 def answered(*statements: Statement, citations: tuple[Citation, ...], withheld: int = 0) -> Answer:
     return Answer(
         question="What now?",
+        read_as="What now?",
         outcome="answered",
         reason="",
         nearest=(),
@@ -239,6 +240,18 @@ def test_an_abstention_shows_its_reason_and_what_is_near(shown: Shown) -> None:
         "corpus 2026-11-23-00000000",
     ]
     assert "nearest" not in shown(render.answer(abstained(nearest=())))
+
+
+def test_a_follow_up_is_shown_as_it_was_read(shown: Shown) -> None:
+    read_as = "According to the law: What now?"
+    found = replace(
+        answered(Statement("One.", "answer", (1,)), citations=(citation(1),)), read_as=read_as
+    )
+    ends = [f"Read as: {read_as} · model-selection · corpus 2026-11-23-00000000"]
+    assert shown(render.answer(found)).splitlines()[-1:] == ends
+    refused = replace(abstained(), read_as=read_as)
+    ends = [f"Read as: {read_as} · corpus 2026-11-23-00000000"]
+    assert shown(render.answer(refused)).splitlines()[-1:] == ends
 
 
 def test_long_lines_are_left_whole_and_brackets_are_text(shown: Shown) -> None:

@@ -10,6 +10,7 @@ written by one process, under the index's lock, before anybody opens it.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from chromadb import Collection
 
 _BATCH = 500
+# Clients of one folder share a system, which Chroma makes and counts without a lock of its own: of
+# two threads that open at the same time one got a system that was not started yet.
+_CLIENTS = threading.Lock()
 # A search list several times as long as the candidates taken makes HNSW's answer exact in practice,
 # and with it the same from one build to the next. With a sync threshold of 1 no record stays in
 # Chroma's log only: the log is replayed at every open, and the graph's files rewritten after it.
@@ -90,9 +94,10 @@ class VectorStore:
         from chromadb.config import Settings
 
         try:
-            self._client = chromadb.PersistentClient(
-                str(folder), settings=Settings(anonymized_telemetry=False)
-            )
+            with _CLIENTS:
+                self._client = chromadb.PersistentClient(
+                    str(folder), settings=Settings(anonymized_telemetry=False)
+                )
             self._collections = {name: self._collection(name, create) for name in BINDINGS}
         except Exception as error:  # what Chroma's native core raises has no common type
             if create:
@@ -175,7 +180,8 @@ class VectorStore:
 
     def close(self) -> None:
         """Release files and threads."""
-        self._client.close()
+        with _CLIENTS:
+            self._client.close()
 
 
 def _detail(error: Exception) -> str:

@@ -14,18 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from assistant import __version__
 from assistant.api import Assistant
 from assistant.checklists import PER_CONCERN
+from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.index import Progress
 from assistant.interfaces import render
+from assistant.interfaces.guard import Limits, read_access
 from assistant.interfaces.heatmap import coverage_svg
+from assistant.schema import json_schema
 from assistant.settings import load_settings
+from assistant.types import Answer
 
 app = typer.Typer(
     help="Cited answers to safety questions about software built on pre-trained models.",
@@ -112,6 +116,49 @@ def ask(
     with _opened() as assistant:
         answer = assistant.ask(question, phase=phase, kind=kind, jurisdiction=jurisdiction)
         _show(as_json, answer.to_dict(), lambda: render.answer(answer))
+
+
+@app.command()
+def talk(
+    phase: Phase = None,
+    kind: Kind = None,
+    jurisdiction: Jurisdiction = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one answer a line.")] = False,
+) -> None:
+    """Answer one question a line, each after what was asked before it; an empty line ends."""
+    gc.enable()
+    history: list[Answer] = []
+    with _opened() as assistant:
+        for question in _lines():
+            try:
+                answer = assistant.ask(
+                    question, phase=phase, kind=kind, jurisdiction=jurisdiction, history=history
+                )
+            except QuestionError as error:
+                print(render.printable(str(error)), file=sys.stderr)
+                continue
+            history = [*history, answer][-HISTORY:]
+            if as_json:
+                print(json.dumps(answer.to_dict(), ensure_ascii=False))
+            else:
+                render.console().print(render.answer(answer), "")
+            sys.stdout.flush()
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input up to the first empty one, with a prompt where a person types."""
+    while True:
+        try:
+            line = (
+                input("? ")
+                if sys.stdin.isatty()
+                else sys.stdin.buffer.readline().decode("utf-8", "replace")
+            )
+        except EOFError:
+            return
+        if not line.strip():
+            return
+        yield line
 
 
 @app.command()
@@ -223,6 +270,69 @@ def coverage(
         if svg is not None:
             svg.write_text(coverage_svg(matrix, titles), encoding="utf-8")
         _show(as_json, matrix, lambda: render.coverage(matrix, titles))
+
+
+@app.command()
+def schema(
+    name: Annotated[Literal["answer", "checklist"], typer.Argument(help="What it describes.")],
+) -> None:
+    """Print the JSON Schema of what `ask --json` or `checklist --json` prints."""
+    _print_json(json_schema(name))
+
+
+_LIMITS = Limits()
+Host = Annotated[
+    str, typer.Option("--host", help="Address to serve; others than loopback need a token.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="File with the token; else SAFETY_ASSISTANT_TOKEN."),
+]
+PerMinute = Annotated[
+    int, typer.Option("--per-minute", min=1, help="Requests of one client a minute.")
+]
+AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Requests under way at once.")]
+
+
+@app.command()
+def mcp(
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve streamable HTTP, not standard input and output.")
+    ] = False,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8001,
+    token_file: TokenFile = None,
+    per_minute: PerMinute = _LIMITS.per_minute,
+    at_once: AtOnce = _LIMITS.at_once,
+) -> None:
+    """Serve editors and coding agents over the Model Context Protocol; see docs/mcp.md."""
+    access = read_access(host, token_file) if http else None
+    from assistant.interfaces import mcp as server
+    from assistant.interfaces.serving import listen
+
+    if access is None:
+        server.serve_stdio(load_settings())
+    else:
+        limits = Limits(per_minute=per_minute, at_once=at_once)
+        server.serve_http(load_settings(), listen(host, port), access, limits)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8000,
+    token_file: TokenFile = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that serve.")] = 1,
+    per_minute: PerMinute = _LIMITS.per_minute,
+    at_once: AtOnce = _LIMITS.at_once,
+) -> None:
+    """Serve JSON over HTTP, described at /openapi.json; see docs/http.md."""
+    access = read_access(host, token_file)
+    from assistant.interfaces import http as server
+    from assistant.interfaces.serving import listen
+
+    limits = Limits(per_minute=per_minute, at_once=at_once)
+    server.serve_http(load_settings(), listen(host, port), access, limits, workers)
 
 
 @index_app.command("build")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,15 @@ def console(stderr: bool = False) -> Console:
     return Console(
         file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
     )
+
+
+def plain(renderable: RenderableType) -> str:
+    """What a pipe would get: no colour, lines left whole."""
+    stream = io.StringIO()
+    Console(
+        file=stream, color_system=None, highlight=False, markup=False, emoji=False, soft_wrap=True
+    ).print(renderable)
+    return stream.getvalue().rstrip("\n")
 
 
 def answer(answered: Answer) -> RenderableType:
@@ -111,8 +121,12 @@ def _reference(citations: list[Citation]) -> Text:
 
 
 def _footer(answered: Answer) -> str:
-    phases = ", ".join(answered.phases) or "any phase"
-    return f"Read as: {phases} · corpus {answered.corpus_version}"
+    """How the question was read: a follow-up in full, and the phase of an answer."""
+    read = [answered.read_as] if answered.read_as != answered.question else []
+    if answered.statements:
+        read.append(", ".join(answered.phases) or "any phase")
+    corpus = f"corpus {answered.corpus_version}"
+    return f"Read as: {' · '.join([*read, corpus])}" if read else corpus
 
 
 def _abstention(answered: Answer) -> RenderableType:
@@ -123,7 +137,7 @@ def _abstention(answered: Answer) -> RenderableType:
             Text(f"  • {topic.question} ({topic.source_id} {topic.locator}: {topic.title})")
             for topic in answered.nearest
         ]
-    parts += [Text(), Text(f"corpus {answered.corpus_version}", "dim")]
+    parts += [Text(), Text(_footer(answered), "dim")]
     return Group(*parts)
 
 

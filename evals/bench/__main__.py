@@ -13,13 +13,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from assistant import Assistant, Settings, load_settings
 from assistant.embedding import open_embedder
 from assistant.recipe import read_recipe
+from evals.bench import start
+from evals.bench.timing import in_turns, run, seconds
 
 QUESTIONS = (
     "May I load a .bin checkpoint I found on a model hub?",
@@ -29,27 +30,6 @@ QUESTIONS = (
 )
 _CLI = [sys.executable, "-m", "assistant.interfaces.cli"]
 _TUTORIAL = [sys.executable, "-m", "evals.bench.tutorial"]
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """Wall-clock seconds that an action takes."""
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
-
-
-def run(command: Sequence[str], cache: Path) -> None:
-    """Run a process to its end, without its output; raises if it fails."""
-    environment = os.environ | {"SAFETY_ASSISTANT_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-
-
-def in_turns(
-    first: Callable[[], object], second: Callable[[], object], times: int
-) -> tuple[float, float]:
-    """Median seconds of two actions, repeated in turns."""
-    pairs = [(seconds(first), seconds(second)) for _ in range(times)]
-    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
 
 
 def peak_rss_mb(command: Sequence[str], cache: Path) -> float:
@@ -98,6 +78,7 @@ def main() -> None:
             ("index with nothing changed", f"{rebuild:.2f} s", f"first build {first_build:.1f} s", f"{rebuild / first_build:.1%} of the first build"),
             ("index with one provision changed", f"{changed:.2f} s", f"first build {first_build:.1f} s", f"{changed / first_build:.1%} of the first build"),
             ("first build", f"{first_build:.1f} s", f"{tutorial_build:.1f} s", f"{tutorial_build / first_build:.2f} times as fast as the tutorial"),
+            *start.rows(cache),
             ("peak memory, warm process", f"{memory:.0f} MB", "", ""),
         ]  # fmt: skip
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
