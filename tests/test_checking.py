@@ -66,8 +66,8 @@ def test_a_part_in_other_order_passes() -> None:
         ("must", "should", "obligation"),
         ("must", "may", "obligation"),
         ("supervisory authority", "auditor", "actor"),
-        ("personal data breach", "personal data sale", "support"),
-        ("unlikely.", "unlikely, and publish a statement about its cause.", "support"),
+        ("personal data breach", "personal data theft", "support"),
+        ("unlikely.", "unlikely, and publish a report about its cause.", "support"),
     ],
 )
 def test_one_thing_wrong_fails(old: str, new: str, fault: str) -> None:

@@ -27,6 +27,7 @@ ORDER = [
     {"conversation"},
     {"retrieval"},
     {"checking", "prompts"},
+    {"checking", "prompts"},
     {"generation"},
     {"citing"},
     {"answering", "checklists"},
