@@ -27,7 +27,6 @@ ORDER = [
     {"conversation"},
     {"retrieval"},
     {"checking", "prompts"},
-    {"checking", "prompts"},
     {"generation"},
     {"citing"},
     {"answering", "checklists"},

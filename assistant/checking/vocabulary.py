@@ -58,7 +58,7 @@ def stem(word: str) -> str:
 
 
 FUNCTION = frozenset(
-    _listed("""a about according also am an and are as at be because been being both but by did do does done
+    _listed("""a about above below over under according also am an and are as at be because been being both but by did do does done
     doing for from had has have having he her here him his how i if in into is it its itself just me
     my nor of off on onto or our out own per she so such than that the their them then there
     therefore these they this those through thus to too us via was we were what when where whereas
