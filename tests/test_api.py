@@ -70,6 +70,8 @@ KEYS = {
     "withheld",
     "corpus_version",
     "timings_ms",
+    "model",
+    "note",
 }
 
 

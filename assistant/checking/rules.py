@@ -45,6 +45,8 @@ def _form(said: Reading, borne: Reading, label: Reading) -> str:
         return f"it is longer than {MAX_CHARS} characters"
     if _MARKUP.search(said.text):
         return "it holds a link, an image or markup"
+    if "\N{REPLACEMENT CHARACTER}" in said.text:
+        return "it holds a broken character"
     if len(said.content) < 3:
         return "it is not a sentence"
     return ""
@@ -58,7 +60,8 @@ def _values(said: Reading, borne: Reading, label: Reading) -> str:
         if not any(f"{known}-".startswith(f"{date}-") for known in borne.dates | label.dates):
             return f"the date {date} is not in the cited passages"
     for number, times in said.valued.items():
-        if times > max(borne.valued[number], label.valued[number], number in borne.years):
+        lent = label.valued[number] if _labels(number, said, label) else 0
+        if times > max(borne.valued[number], lent, number in borne.years):
             return f"'{number}' is not in the cited passages"
     for number, counted in said.numbers.items():
         units = borne.numbers.get(number)
@@ -67,6 +70,11 @@ def _values(said: Reading, borne: Reading, label: Reading) -> str:
         for unit in counted - {""} - units:
             return f"'{number} {unit}' is not in the cited passages"
     return ""
+
+
+def _labels(number: str, said: Reading, label: Reading) -> bool:
+    """Whether a number stands with the same word as in the label: an article's is no amount."""
+    return said.numbers.get(number, set()) <= label.numbers.get(number, set()) | {""}
 
 
 def _names(said: Reading, borne: Reading, label: Reading) -> str:

@@ -89,7 +89,7 @@ def _support(
     known = borne.stems | label.stems | {SYNONYMS.get(entry, entry) for entry in borne.stems}
     missing = [text for form, text in words.items() if not {form, SYNONYMS.get(form)} & known]
     covered = 1.0 - len(missing) / len(words)
-    own = list(dict.fromkeys(word.text.casefold() for word in borne.content))
+    own = list(dict.fromkeys(word.text.casefold() for word in borne.content)) if missing else []
     vectors = embed([said.text, ". ".join(quotes), *missing, *own])
     sentence = float(vectors[0] @ vectors[1])
     near = (vectors[2 : 2 + len(missing)] @ vectors[2 + len(missing) :].T).max(axis=1, initial=-1.0)
