@@ -100,6 +100,9 @@ class AsyncAssistant:
     document = _awaited(Assistant.document)
     sources = _awaited(Assistant.sources)
     coverage = _awaited(Assistant.coverage)
+    collections = _awaited(Assistant.collections)
+    official = _awaited(Assistant.official)
+    fetch = _awaited(Assistant.fetch)
 
     async def aclose(self) -> None:
         """Let the calls under way end, then release files and threads; twice does nothing more."""

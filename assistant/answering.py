@@ -71,7 +71,7 @@ def say(
     answer; where that does not stand, the sources' sentences follow what was shown of it.
     """
     index = retriever.index
-    binder = Binder(index.corpus, read_text)
+    binder = Binder(found.retrieved.documents, read_text)
     phases = found.filters.phases or found.question.phases
     phases = phases or tuple(
         phase for draft in found.drafts[:1] for phase in draft.spans[0].provision.phases[:1]
@@ -80,12 +80,10 @@ def say(
     cited = 0
     writing = None
     if model and found.drafts:
-        spans = choose_passages((span for draft in found.drafts for span in draft.spans), index)
-        writing = Writing(passages(spans, index.corpus))
+        spans = choose_passages(found.drafts, found.retrieved, index)
+        writing = Writing(passages(spans, binder.documents))
         embed = retriever.embedder.embed
-        for statement in write(
-            found.question.text, phases, spans, model, embed, index.corpus, binder, writing
-        ):
+        for statement in write(found.question.text, phases, spans, model, embed, binder, writing):
             statements.append(statement)
             yield Said(statement, tuple(binder.citations[cited:]))
             cited = len(binder.citations)
@@ -158,6 +156,8 @@ def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writi
         kinds=found.filters.kinds,
         jurisdictions=found.filters.jurisdictions,
         sources=found.filters.sources,
+        collections=found.filters.collections,
+        without=found.filters.without,
         model=model.name,
         prompt_version=PROMPT_VERSION,
         corpus_version=answered.corpus_version,
@@ -178,7 +178,11 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
         return _unknown(found.unknown[0], retriever.index.corpus)
     if found.exact:
         return None
-    if question.elsewhere and not _names_digested_law(question):
+    if (
+        question.elsewhere
+        and not _names_digested_law(question)
+        and not _in_library(found, question)
+    ):
         return f"Not covered: no source digests {' or '.join(question.elsewhere)}."
     if "outcome" in question.wishes:
         return f"Not covered: {_UNKNOWABLE['outcome']}."
@@ -196,6 +200,16 @@ def _abstention(question: Question, found: Retrieved, retriever: Retriever) -> s
     if found.confidence["topic"] < 0.5:
         return "Out of scope: the sources are about the safety of software built on AI models."
     return "Not covered: the sources hold nothing that answers this question."
+
+
+def _in_library(found: Retrieved, question: Question) -> bool:
+    """Whether a good hit of the library is of a document that names what the corpus lacks."""
+    return any(
+        named in hit.document.text
+        for hit in found.hits[:5]
+        if hit.provision.id in found.sentences
+        for named in question.elsewhere
+    )
 
 
 def _names_digested_law(question: Question) -> bool:
@@ -232,7 +246,8 @@ def _nearest(found: Retrieved, index: Index) -> tuple[Topic, ...]:
 
 
 def _topic(provision: Provision) -> Topic:
-    return Topic(provision.asks[0], provision.source_id, provision.locator, provision.title)
+    asks = next(iter(provision.asks), f"What is said under “{provision.title}”?")
+    return Topic(asks, provision.source_id, provision.locator, provision.title)
 
 
 class _Clock:

@@ -15,10 +15,20 @@ from assistant.embedding import Vectors, open_embedder
 from assistant.errors import AssistantClosed, IndexFailure, QuestionError
 from assistant.generation import NO_MODEL, LanguageModel, Replayed, open_model
 from assistant.index import Index, Progress, build_index, open_index
+from assistant.library import SHIPPED, Fetched, Library, Report, Shelf, load_official
 from assistant.prompts import PROMPT_VERSION
 from assistant.questions import MAX_CHARS, clean_text, read_question
 from assistant.recipe import read_recipe
-from assistant.retrieval import Filters, Hit, Retriever, covered, load_ranking, look_up
+from assistant.retrieval import (
+    Filters,
+    Hit,
+    Retriever,
+    collection_of,
+    covered,
+    load_ranking,
+    look_up,
+    official_passage,
+)
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Checklist, Document, Provision, Record, Said
 
@@ -55,7 +65,8 @@ class Confidence:
 class Assistant:
     """Answers questions from the corpus. Use as a context manager, or call ``close``.
 
-    Reading is safe from several threads; each answer depends on its arguments alone.
+    Reading is safe from several threads; each answer depends on its arguments alone, and on what is
+    in ``library``, the user's own documents, then.
     """
 
     def __init__(
@@ -63,8 +74,10 @@ class Assistant:
     ) -> None:
         self.settings, self.corpus, self.index = settings, corpus, index
         self._reader: Retriever | None = retriever
-        self._read_text = Rereader(corpus.folder)
+        self._reread = Rereader(corpus.folder)
+        self._shelf = retriever.shelf
         self._models: dict[str, LanguageModel] = {}
+        self.library = Library(settings, retriever.embedder)
 
     @classmethod
     def open(
@@ -94,7 +107,8 @@ class Assistant:
             build_index(corpus, settings, progress)
             embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
             index = open_index(corpus, settings, embedder)
-        return cls(settings, corpus, index, Retriever(index, embedder, ranking))
+        shelf = Shelf(settings.library, embedder)
+        return cls(settings, corpus, index, Retriever(index, embedder, ranking, shelf))
 
     def ask(
         self,
@@ -104,15 +118,18 @@ class Assistant:
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
+        collection: str | Sequence[str] | None = None,
+        without: str | Sequence[str] | None = None,
         history: Sequence[Answer] = (),
         model: str | None = None,
         record: Callable[[Record], None] | None = None,
     ) -> Answer:
         """Answer a question, or abstain.
 
-        phase steers the ranking; kind, jurisdiction and source limit what may be cited. Each takes
-        one value or several. history: the answers before, oldest first, that a follow-up refers to;
-        what it was taken to mean is the answer's ``read_as``. model: "provider:name" of the language
+        phase steers the ranking; kind, jurisdiction, source and collection limit what may be cited,
+        and ``without`` leaves collections out: the library's, or "shipped", the corpus. Each takes one
+        value or several. history: the answers before, oldest first, that a follow-up refers to; what
+        it was taken to mean is the answer's ``read_as``. model: "provider:name" of the language
         model that writes, or "none"; that of the settings unless given. record: called with the
         record of a model's answer.
 
@@ -126,6 +143,8 @@ class Assistant:
             kind=kind,
             jurisdiction=jurisdiction,
             source=source,
+            collection=collection,
+            without=without,
             history=history,
             model=model,
             record=record,
@@ -141,6 +160,8 @@ class Assistant:
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
+        collection: str | Sequence[str] | None = None,
+        without: str | Sequence[str] | None = None,
         history: Sequence[Answer] = (),
         model: str | None = None,
         record: Callable[[Record], None] | None = None,
@@ -150,7 +171,7 @@ class Assistant:
         What was yielded has been verified and stays in the answer. Closing the iterator ends the
         request to a model. Raises as ``ask`` does, before the first piece.
         """
-        filters = self._filters(phase, kind, jurisdiction, source)
+        filters = self._filters(phase, kind, jurisdiction, source, collection, without)
         reading = read_in_context(question, history, self.corpus, self._covers)
         if not filters.phases:
             filters = replace(filters, phases=reading.phases)
@@ -169,7 +190,14 @@ class Assistant:
                 f"The record was made with corpus {record.corpus_version} and prompt "
                 f"{record.prompt_version}. Replay it with the release that made it."
             )
-        filters = Filters(record.phases, record.kinds, record.jurisdictions, record.sources)
+        filters = Filters(
+            record.phases,
+            record.kinds,
+            record.jurisdictions,
+            record.sources,
+            record.collections,
+            record.without,
+        )
         model = Replayed(record.model, record.replies)
         answered = answer(record.read_as, self._retriever, filters, self._read_text, model)
         return replace(answered, question=record.question)
@@ -216,6 +244,8 @@ class Assistant:
         kind: str | Sequence[str] | None = None,
         jurisdiction: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
+        collection: str | Sequence[str] | None = None,
+        without: str | Sequence[str] | None = None,
     ) -> list[Hit]:
         """The k best provisions with their scores, best first; what an identifier names comes first.
 
@@ -223,7 +253,7 @@ class Assistant:
         """
         if k < 1:
             raise QuestionError(f"k must be at least 1, not {k}.")
-        filters = self._filters(phase, kind, jurisdiction, source)
+        filters = self._filters(phase, kind, jurisdiction, source, collection, without)
         found = self._retriever.retrieve(
             read_question(query, self.corpus), filters, limit=max(k, 1)
         )
@@ -259,6 +289,8 @@ class Assistant:
         text = locator.strip()
         if text in self.corpus.by_id:
             return [self.corpus.by_id[text]]
+        if "/" in text and (own := self._retriever.shelf.document(text.partition("#")[0])):
+            return [p for p in own.provisions if text in (p.id, p.source_id)]
         same = [
             entry for entry in self.corpus.provisions if entry.locator.casefold() == text.casefold()
         ]
@@ -279,12 +311,31 @@ class Assistant:
         """The crosswalk of a provision: links whose object says the same, or something near it."""
         return self.corpus.related.get(provision.id, ())
 
+    def fetch(
+        self, source: str | Sequence[str] | None = None, *, progress: Progress | None = None
+    ) -> tuple[list[Fetched], Report]:
+        """Fetch the official texts of sources, or of all that allow it, into the library.
+
+        Raises QuestionError for an unknown source, LibraryError for one that may not be fetched.
+        """
+        known = dict.fromkeys(file.source_id for file in load_official(self.corpus.folder))
+        names = _known("source", source, list(self.corpus.by_source)) or tuple(known)
+        sources = [self.corpus.by_source[name].source for name in names]
+        return self.library.fetch(sources, progress=progress)
+
+    def official(self, provision: Provision) -> Provision | None:
+        """The passage of the official text that a provision digests, if the text was fetched.
+
+        That is the nearest one that holds the locator, else the nearest one.
+        """
+        return official_passage(provision, self._retriever)
+
     def document(self, source_id: str) -> Document:
         """A source's digest: its text, to which the offsets of citations refer."""
-        try:
-            return self.corpus.by_source[source_id]
-        except KeyError:
-            raise QuestionError(f"No source has the id '{source_id[:80]}'.") from None
+        found = self.corpus.by_source.get(source_id) or self._retriever.shelf.document(source_id)
+        if found is None:
+            raise QuestionError(f"No source has the id '{source_id[:80]}'.")
+        return found
 
     def sources(self) -> list[SourceSummary]:
         """What the corpus holds, in the order of its files."""
@@ -319,13 +370,31 @@ class Assistant:
                     matrix[phase][concern] += 1
         return matrix
 
-    def _filters(self, phase: Any, kind: Any, jurisdiction: Any, source: Any) -> Filters:
-        jurisdictions = {document.source.jurisdiction for document in self.corpus.documents}
+    def collections(self) -> tuple[str, ...]:
+        """What a question may include or leave out: "shipped", then the library's by name."""
+        own = {collection_of(source.id) for source in self._retriever.shelf.sources()}
+        return (SHIPPED, *sorted(own))
+
+    def _filters(
+        self,
+        phase: Any,
+        kind: Any,
+        jurisdiction: Any,
+        source: Any,
+        collection: Any = None,
+        without: Any = None,
+    ) -> Filters:
+        own = self._retriever.shelf.sources()
+        shipped = [document.source for document in self.corpus.documents]
+        jurisdictions = {entry.jurisdiction for entry in (*shipped, *own)}
+        kinds = dict.fromkeys((*self.corpus.taxonomy.kinds, *(entry.kind for entry in own)))
         return Filters(
             phases=_known("phase", phase, list(self.corpus.taxonomy.phases)),
-            kinds=_known("kind", kind, list(self.corpus.taxonomy.kinds)),
+            kinds=_known("kind", kind, list(kinds)),
             jurisdictions=_known("jurisdiction", jurisdiction, sorted(jurisdictions)),
-            sources=_known("source", source, list(self.corpus.by_source)),
+            sources=_known("source", source, [entry.id for entry in (*shipped, *own)]),
+            collections=_known("collection", collection, list(self.collections())),
+            without=_known("collection", without, list(self.collections())),
         )
 
     @property
@@ -333,6 +402,11 @@ class Assistant:
         if self._reader is None:
             raise AssistantClosed
         return self._reader
+
+    def _read_text(self, source_id: str) -> tuple[str, str]:
+        """A document's text and digest as they are now, of the corpus or of the library."""
+        own = collection_of(source_id) != SHIPPED
+        return self._retriever.shelf.read_text(source_id) if own else self._reread(source_id)
 
     def close(self) -> None:
         """Release files and threads; closing twice does nothing more.
@@ -342,6 +416,7 @@ class Assistant:
         """
         self._reader = None
         self.index.close()
+        self._shelf.close()
 
     def __enter__(self) -> Assistant:
         return self

@@ -46,7 +46,7 @@ def checklist(
     for term, vector in zip(chosen, retriever.embedder.embed(texts), strict=True):
         maker.add("requirement", term, vector, -(-per_concern // 2))
         maker.add("action", term, vector, per_concern)
-    statements, citations, withheld = bind(maker.drafts, index.corpus, read_text)
+    statements, citations, withheld = bind(maker.drafts, index.corpus.by_source, read_text)
     by_number = {citation.number: citation for citation in citations}
     of_span = {
         (draft.spans[0].provision.source_id, draft.spans[0].segment.start): concern

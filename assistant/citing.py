@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from assistant.documents import Corpus
 from assistant.generation import Draft, Span
-from assistant.types import Citation, Statement
+from assistant.types import Citation, Document, Statement
 
 ReadText = Callable[[str], tuple[str, str]]
 """Source id -> the document's text now, and its sha256."""
 
 
 def bind(
-    drafts: Iterable[Draft], corpus: Corpus, read_text: ReadText
+    drafts: Iterable[Draft], documents: Mapping[str, Document], read_text: ReadText
 ) -> tuple[tuple[Statement, ...], tuple[Citation, ...], int]:
     """Give every draft its words and citations; leave out those whose quotes are not found.
 
     The words of a statement are its first span's; a span whose text now differs from the text at
     the same place when the corpus was opened, or whose document has another digest, bears nothing.
+    ``documents`` holds the documents of all spans by source id.
     """
-    binder = Binder(corpus, read_text)
+    binder = Binder(documents, read_text)
     statements = [statement for draft in drafts if (statement := binder.quote(draft))]
     return tuple(statements), tuple(binder.citations), binder.withheld
 
@@ -28,11 +28,12 @@ def bind(
 class Binder:
     """Numbers citations in the order of their first use.
 
-    citations: those so far. withheld: how many drafts could not be quoted.
+    documents: those of all spans, by source id. citations: those so far. withheld: how many drafts
+    could not be quoted.
     """
 
-    def __init__(self, corpus: Corpus, read_text: ReadText) -> None:
-        self._corpus, self._read_text = corpus, read_text
+    def __init__(self, documents: Mapping[str, Document], read_text: ReadText) -> None:
+        self.documents, self._read_text = documents, read_text
         self._numbers: dict[tuple[str, int, int], int] = {}
         self.citations: list[Citation] = []
         self.withheld = 0
@@ -43,12 +44,12 @@ class Binder:
         if not sound or sound[0] is not draft.spans[0]:
             self.withheld += 1
             return None
-        text = self._corpus.by_source[sound[0].provision.source_id].quote(sound[0].segment)
+        text = self.documents[sound[0].provision.source_id].quote(sound[0].segment)
         return Statement(text, draft.role, self.cite(sound))
 
     def found(self, span: Span) -> bool:
         """Whether a span's text still stands where it was read."""
-        return _found_again(span, self._corpus, self._read_text)
+        return _found_again(span, self.documents, self._read_text)
 
     def cite(self, spans: Iterable[Span]) -> tuple[int, ...]:
         """The numbers of spans; a new one for each that was not cited yet."""
@@ -57,13 +58,13 @@ class Binder:
             key = (span.provision.source_id, span.segment.start, span.segment.stop)
             if key not in self._numbers:
                 self._numbers[key] = len(self._numbers) + 1
-                self.citations.append(_citation(self._numbers[key], span, self._corpus))
+                self.citations.append(_citation(self._numbers[key], span, self.documents))
             numbers.append(self._numbers[key])
         return tuple(numbers)
 
 
-def _found_again(span: Span, corpus: Corpus, read_text: ReadText) -> bool:
-    document = corpus.by_source[span.provision.source_id]
+def _found_again(span: Span, documents: Mapping[str, Document], read_text: ReadText) -> bool:
+    document = documents[span.provision.source_id]
     text, sha256 = read_text(span.provision.source_id)
     quote = document.quote(span.segment)
     return (
@@ -73,9 +74,10 @@ def _found_again(span: Span, corpus: Corpus, read_text: ReadText) -> bool:
     )
 
 
-def _citation(number: int, span: Span, corpus: Corpus) -> Citation:
+def _citation(number: int, span: Span, documents: Mapping[str, Document]) -> Citation:
     provision = span.provision
-    document = corpus.by_source[provision.source_id]
+    document = documents[provision.source_id]
+    page = document.page(span.segment.start)
     source = document.source
     return Citation(
         number=number,
@@ -92,7 +94,8 @@ def _citation(number: int, span: Span, corpus: Corpus) -> Citation:
         locator=provision.locator,
         heading=provision.title,
         url=provision.url,
-        page=None,
+        page=page.number if page else None,
+        page_label=page.label if page else None,
         quote=document.quote(span.segment),
         start=span.segment.start,
         stop=span.segment.stop,

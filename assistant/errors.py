@@ -6,6 +6,8 @@
     ├── SettingsError        a setting has a value that cannot be used
     ├── ModelError           the embedding model is absent, or is not the one that was pinned
     ├── AssistantClosed      it was asked after it had been closed
+    ├── FileRefused          a file of the user's cannot be read, or must not be: path, why, remedy
+    ├── LibraryError         the library of own documents cannot do what was asked of it
     └── IndexFailure         the index cannot be used
         ├── IndexMissing     there is none yet
         ├── IndexMismatch    it was built for another corpus, recipe or model
@@ -50,6 +52,22 @@ class AssistantClosed(AssistantError):
 
     def __init__(self) -> None:
         super().__init__("The assistant is closed. Open one with `Assistant.open()`.")
+
+
+class FileRefused(AssistantError):
+    """A user's file that gives no text.
+
+    reason: "missing", "unreadable", "empty", "too-large", "unsupported", "wrong-extension",
+    "encoding", "encrypted", "damaged", "scanned", "no-text", "hostile", "timeout" or "memory".
+    """
+
+    def __init__(self, path: Path, reason: str, problem: str, remedy: str) -> None:
+        self.path, self.reason, self.problem, self.remedy = path, reason, problem, remedy
+        super().__init__(f"{path} {problem}. {remedy}.")
+
+
+class LibraryError(AssistantError):
+    """The library cannot be opened or written, or has nothing of the name that was given."""
 
 
 class IndexFailure(AssistantError):

@@ -31,3 +31,8 @@ def default_cache() -> Path:
     if _BUNDLED.is_dir():
         return Path(platformdirs.user_cache_dir("safety-guideline-assistant"))
     return _CHECKOUT / "index" / "built"
+
+
+def default_library() -> Path:
+    """Where a user's own documents are kept: the user's data folder, which is never cleared."""
+    return Path(platformdirs.user_data_dir("safety-guideline-assistant")) / "library"

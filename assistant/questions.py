@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
 from assistant.errors import QuestionError
-from assistant.taxonomy import Term
+from assistant.taxonomy import Taxonomy, Term
 from assistant.types import Provision
 
 MAX_CHARS = 2000
@@ -249,6 +249,20 @@ WISHES: Mapping[str, re.Pattern[str]] = {
 }
 """Questions for prices, the future, how one's own system will do, the best of something, or facts of
 one's own organisation."""
+LAW = re.compile(
+    r"\b(?:laws?|legal\w*|lawful\w*|gdpr|ai act|act|eu|europe\w*|must|obliged|obligations?|require[ds]?"
+    r"|allowed|permitted|forbidden|prohibited|banned|fine[sd]|penalt\w+|liab\w+|compl(?:y|iance|iant)"
+    r"|regulat\w+|consent|rights?|dut(?:y|ies)|owe|on the hook|notified body|conformity|mandatory|have to"
+    r"|do we need to (?:tell|notify|disclose|inform|keep|report))\b",
+    re.I,
+)
+"""What a question about duties says."""
+EVENTS = re.compile(
+    r"\b(?:happen(?:ed|s)?|incidents?|cases?|stud(?:y|ies)|research|evidence|examples?|anybody|anyone"
+    r"|somebody else|real[- ]world|ever)\b",
+    re.I,
+)
+"""What a question about incidents or studies says."""
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 _SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
@@ -295,6 +309,7 @@ class Question:
     language: name of the language if it does not seem to be English, else None.
     elsewhere: laws and standards that it names and no source digests.
     wishes: which of WISHES it seems to ask for: things that no published source can know.
+    law, events: whether it is put like a question about duties, about incidents or studies.
     """
 
     text: str
@@ -308,6 +323,8 @@ class Question:
     language: str | None
     elsewhere: tuple[str, ...]
     wishes: tuple[str, ...]
+    law: bool
+    events: bool
 
 
 def read_question(text: str, corpus: Corpus) -> Question:
@@ -335,10 +352,12 @@ def read_question(text: str, corpus: Corpus) -> Question:
         words=content_words(asked),
         mentions=mentions,
         phases=_phases(asked, corpus.taxonomy.phases),
-        concerns=_named(asked, corpus.taxonomy.concerns),
+        concerns=named_concerns(asked, corpus.taxonomy),
         language=None if mentions or provisions else _foreign(asked),
         elsewhere=named_elsewhere(asked, corpus.elsewhere),
         wishes=tuple(name for name, pattern in WISHES.items() if pattern.search(asked)),
+        law=bool(LAW.search(asked)),
+        events=bool(EVENTS.search(asked)),
     )
 
 
@@ -404,9 +423,10 @@ def content_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word not in _STOP))
 
 
-def _named(text: str, terms: Mapping[str, Term]) -> tuple[str, ...]:
+def named_concerns(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The concerns whose vocabulary a text uses, in the order of the taxonomy."""
     lowered = text.casefold()
-    return tuple(key for key, term in terms.items() if _weight(lowered, term))
+    return tuple(key for key, term in taxonomy.concerns.items() if _weight(lowered, term))
 
 
 def _weight(lowered: str, term: Term) -> float:

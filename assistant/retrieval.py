@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Set
+import re
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,12 +22,15 @@ from assistant.embedding import Embedder, Vectors
 from assistant.errors import SettingsError
 from assistant.index import Index
 from assistant.index.lexical import FIELDS
-from assistant.questions import WISHES, Question, Scope
+from assistant.library import SHIPPED, Found, Shelf, Shelved
+from assistant.questions import WISHES, Question, Scope, content_words
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
 CANDIDATES = 40
 HITS = 50
+SHELVED = 8
+"""How many passages of the library a question gets; their sentences are embedded for it."""
 PARTS = ("passage", "ask", "segment")
 CONFIDENCE = (
     "ask",
@@ -49,13 +54,16 @@ _CURRENT = "current"
 class Filters:
     """What an answer may draw on; an empty tuple allows everything.
 
-    phases steer the ranking and do not exclude; kinds, jurisdictions and sources exclude.
+    phases steer the ranking and do not exclude; the others do. collections: names of those to use,
+    "shipped" being the corpus. without: names of those to leave out.
     """
 
     phases: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     jurisdictions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def allows(self, source: Source) -> bool:
         """Whether provisions of a source may be used."""
@@ -63,6 +71,7 @@ class Filters:
             (not self.kinds or source.kind in self.kinds)
             and (not self.jurisdictions or source.jurisdiction in self.jurisdictions)
             and (not self.sources or source.id in self.sources)
+            and self.includes(collection_of(source.id))
         )
 
     def within(self, scope: Scope) -> Filters:
@@ -73,6 +82,11 @@ class Filters:
             jurisdictions=self.jurisdictions or scope.jurisdictions,
             sources=self.sources or scope.sources,
         )
+
+    def includes(self, collection: str) -> bool:
+        """Whether a collection may be used."""
+        chosen = not self.collections or collection in self.collections
+        return chosen and collection not in self.without
 
     def where(self) -> dict[str, object] | None:
         """The same as a Chroma filter; None if nothing is excluded."""
@@ -144,7 +158,8 @@ class Retrieved:
 
     hits: best first. exact: provisions that an identifier names, in order of mention.
     unknown: identifiers that name none. confidence: evidence that the corpus covers the question,
-    by feature, each in 0..1.
+    by feature, each in 0..1. documents: those of all hits, by source id. sentences: of the hits from
+    the library, by provision id, the vectors of their segments.
     """
 
     hits: tuple[Hit, ...]
@@ -152,18 +167,26 @@ class Retrieved:
     unknown: tuple[Mention, ...]
     confidence: Mapping[str, float]
     vector: Vectors = field(repr=False)
+    documents: Mapping[str, Document] = field(repr=False)
+    sentences: Mapping[str, Vectors] = field(repr=False)
 
 
 class Retriever:
-    """Ranks the provisions of an open index. Safe to use from several threads."""
+    """Ranks the provisions of an open index and of the library, if there is one.
 
-    def __init__(self, index: Index, embedder: Embedder, ranking: Ranking) -> None:
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self, index: Index, embedder: Embedder, ranking: Ranking, shelf: Shelf | None = None
+    ) -> None:
         self.index, self.embedder, self.ranking = index, embedder, ranking
+        self.shelf = shelf or Shelf(None, embedder)
         self._holders = lru_cache(maxsize=20_000)(self._find_holders)
         provisions = index.corpus.provisions
         sources = [index.corpus.by_source[entry.source_id].source for entry in provisions]
         self._sources = sources
-        self._evidence = np.array([source.binding == "evidence" for source in sources], np.float32)
+        self._binding = np.array([source.binding for source in sources])
         self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
 
     def retrieve(
@@ -174,8 +197,56 @@ class Retriever:
         vector = self.embedder.embed([question.asked])[0]
         exact, unknown = self._look_up(question, filters)
         hits = self._hits(question, vector, filters)
-        confidence = self._confidence(question, hits, vector)
-        return Retrieved(tuple(hits[:limit]), exact, unknown, confidence, vector)
+        documents: Mapping[str, Document] = self.index.corpus.by_source
+        found = self._shelved(question, vector, filters)
+        if found.passages:
+            hits = _merged(hits, self._library_hits(question, vector, found, filters))
+            own = {entry.document.source.id: entry.document for entry in found.passages}
+            documents = ChainMap(own, self.index.corpus.by_source)
+        confidence = self._confidence(question, hits, vector, found)
+        sentences = {entry.provision.id: entry.sentences for entry in found.passages}
+        return Retrieved(
+            tuple(hits[:limit]), exact, unknown, confidence, vector, documents, sentences
+        )
+
+    def _shelved(self, question: Question, vector: Vectors, filters: Filters) -> Found:
+        """What the library holds on a question."""
+        words = self._word_weights(question.words)
+        return self.shelf.search(vector, words, filters.allows, SHELVED)
+
+    def _library_hits(
+        self, question: Question, vector: Vectors, found: Found, filters: Filters
+    ) -> list[Hit]:
+        """Passages of the library as hits, by the signals that provisions have.
+
+        Nobody wrote down which questions a passage answers: its best sentence stands for them. BM25
+        of two collections cannot be compared: the share of the question's words stands for it.
+        """
+        weights = self._word_weights(question.words)
+        phases = frozenset(filters.phases or question.phases)
+        hits = []
+        for entry in found.passages:
+            segment = float((entry.sentences @ vector).max())
+            coverage = sum(weights[word] for word in weights if word in entry.words)
+            binding = entry.document.source.binding
+            signals = {
+                "passage": entry.cosine,
+                "ask": max(entry.cosine, segment),
+                "segment": segment,
+                "linked": 0.0,
+                "lexical": coverage,
+                "coverage": coverage,
+                "phase": _phase_match(entry.provision, phases),
+                "concern": float(not set(question.concerns).isdisjoint(entry.provision.concerns)),
+                "law_asked": float(question.law and binding == "binding"),
+                "law_unasked": float(not question.law and binding == "binding"),
+                "evidence": float(binding == "evidence"),
+                "evidence_asked": float(question.events and binding == "evidence"),
+                "superseded": 0.0,
+            }
+            score = sum(self.ranking.weights[name] * value for name, value in signals.items())
+            hits.append(Hit(entry.provision, entry.document, score, signals))
+        return hits
 
     def _direction(self, vector: Vectors) -> float:
         """How far the question lies in the fitted direction; 0 for another embedding model."""
@@ -190,6 +261,8 @@ class Retriever:
         self, question: Question, filters: Filters
     ) -> tuple[tuple[Provision, ...], tuple[Mention, ...]]:
         corpus = self.index.corpus
+        if not filters.includes(SHIPPED):
+            return (), ()
         exact = {
             provision.id: provision
             for provision in question.provisions
@@ -208,6 +281,8 @@ class Retriever:
         return tuple(exact.values()), tuple(unknown)
 
     def _hits(self, question: Question, vector: Vectors, filters: Filters) -> list[Hit]:
+        if not filters.includes(SHIPPED):
+            return []
         index, where = self.index, filters.where()
         words = self._telling(question.words)
         lexical = dict(index.lexical.search(words, self.ranking.fields, 4 * CANDIDATES))
@@ -250,17 +325,38 @@ class Retriever:
         best = max(lexical.values(), default=1.0)
         matched = [_phase_match(entry, phases) for entry in provisions]
         shared = [not concerns.isdisjoint(entry.concerns) for entry in provisions]
+        cosines = self._cosines(numbers, vector)
+        law = self._binding[numbers] == "binding"
+        evidence = self._binding[numbers] == "evidence"
         return {
-            **self._cosines(numbers, vector),
+            **cosines,
+            "linked": self._linked(numbers, np.maximum(cosines["passage"], cosines["ask"])),
             "lexical": np.array(
                 [lexical.get(number, 0.0) / best for number in numbers], np.float32
             ),
             "coverage": self._coverages(self._word_weights(question.words), numbers),
             "phase": np.array(matched, np.float32),
             "concern": np.array(shared, np.float32),
-            "evidence": self._evidence[numbers],
+            "law_asked": np.float32(question.law) * law,
+            "law_unasked": np.float32(not question.law) * law,
+            "evidence": evidence.astype(np.float32),
+            "evidence_asked": np.float32(question.events) * evidence,
             "superseded": self._superseded[numbers],
         }
+
+    def _linked(self, numbers: list[int], cosines: Vectors) -> Vectors:
+        """For each provision, the best cosine among those that the crosswalk links it to; else 0."""
+        corpus = self.index.corpus
+        best = dict(zip((corpus.provisions[number].id for number in numbers), cosines, strict=True))
+        return np.array(
+            [
+                max(
+                    (best.get(link.object, 0.0) for link in corpus.related.get(id, ())), default=0.0
+                )
+                for id in best
+            ],
+            np.float32,
+        )
 
     def _cosines(self, numbers: list[int], vector: Vectors) -> dict[str, Vectors]:
         """For each part, the best cosine of each provision; float32 arrays in order of numbers."""
@@ -291,18 +387,16 @@ class Retriever:
             found[[place[number] for number in self._holders(word) & place.keys()]] += weight
         return found
 
-    def _coverage(self, weights: Mapping[str, float], numbers: Set[int]) -> float:
-        """The weight of the content words that any of the given provisions holds, in 0..1."""
-        return sum(
-            value for word, value in weights.items() if not numbers.isdisjoint(self._holders(word))
-        )
-
-    def _confidence(self, question: Question, hits: list[Hit], vector: Vectors) -> dict[str, float]:
+    def _confidence(
+        self, question: Question, hits: list[Hit], vector: Vectors, found: Found
+    ) -> dict[str, float]:
         """Evidence that the corpus covers the question; each about 0..1, all 0 without hits."""
         if not hits:
             return dict.fromkeys(CONFIDENCE, 0.0)
         weights = self._word_weights(question.words)
-        top = {self.index.number[hit.provision.id] for hit in hits[:5]}
+        held = self._held_words(weights, hits[:5], found)
+        own = {entry.provision.id for entry in found.passages}
+        wishes = set(question.wishes) - ({"inside"} if hits[0].provision.id in own else set())
         dense = sorted(hits, key=lambda hit: -max(hit.signals["ask"], hit.signals["passage"]))[:10]
         lexical = sorted(hits, key=lambda hit: -hit.signals["lexical"])[:10]
         both = {hit.provision.id for hit in dense} & {hit.provision.id for hit in lexical}
@@ -312,18 +406,41 @@ class Retriever:
             "passage": max(hit.signals["passage"] for hit in hits[:5]),
             "segment": max(hit.signals["segment"] for hit in hits[:5]),
             "first": max(first["ask"], first["passage"], first["segment"]),
-            "coverage": self._coverage(weights, top),
+            "coverage": sum(value for word, value in weights.items() if word in held),
             "lead_coverage": first["coverage"],
-            "known": sum(value for word, value in weights.items() if self._holders(word)),
+            "known": sum(
+                value
+                for word, value in weights.items()
+                if word in found.known or self._holders(word)
+            ),
             "agreement": len(both) / 10,
             "margin": hits[0].score - hits[min(9, len(hits) - 1)].score,
             "question": self._direction(vector),
             "topic": float(bool(question.concerns or question.phases)),
-            "missing": max(
-                (w for word, w in weights.items() if not top & self._holders(word)), default=0.0
-            ),
-            **{wish: float(wish in question.wishes) for wish in WISHES},
+            "missing": max((w for word, w in weights.items() if word not in held), default=0.0),
+            **{wish: float(wish in wishes) for wish in WISHES},
         }
+
+    def _held_words(
+        self, words: Iterable[str], hits: Sequence[Hit], found: Found
+    ) -> frozenset[str]:
+        """The words that any of the hits holds."""
+        shelved = {entry.provision.id: entry.words for entry in found.passages}
+        numbers = {
+            self.index.number[hit.provision.id] for hit in hits if hit.provision.id not in shelved
+        }
+        own = frozenset[str]().union(*(shelved.get(hit.provision.id, ()) for hit in hits))
+        return own | {word for word in words if not numbers.isdisjoint(self._holders(word))}
+
+
+def collection_of(source_id: str) -> str:
+    """The collection of a source: of the library's the part before "/", else the shipped corpus."""
+    return source_id.partition("/")[0] if "/" in source_id else SHIPPED
+
+
+def _merged(hits: list[Hit], others: list[Hit]) -> list[Hit]:
+    """Two rankings as one, best first."""
+    return sorted((*hits, *others), key=lambda hit: (-hit.score, hit.provision.id))[:HITS]
 
 
 def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
@@ -332,6 +449,31 @@ def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
         weight * confidence[name] for name, weight in ranking.abstention.items()
     )
     return 1.0 / (1.0 + math.exp(-value))
+
+
+def official_passage(provision: Provision, retriever: Retriever) -> Provision | None:
+    """The passage of a fetched official text that a provision of the corpus digests, if any."""
+    document = retriever.index.corpus.by_source.get(provision.source_id)
+    prefix = f"official/{provision.source_id}."
+    fetched = any(source.id.startswith(prefix) for source in retriever.shelf.sources())
+    if document is None or not fetched:
+        return None
+    text = document.text[provision.segments[0].start : provision.stop]
+    words = dict.fromkeys(content_words(provision.locator), 1.0)
+    found = retriever.shelf.search(
+        retriever.embedder.embed([f"{provision.title}\n{text}"])[0],
+        words,
+        lambda source: source.id.startswith(prefix),
+        SHELVED,
+    ).passages
+    named = [entry for entry in found if _holds(entry, provision.locator)]
+    return next((entry.provision for entry in (*named, *found)), None)
+
+
+def _holds(entry: Shelved, locator: str) -> bool:
+    provision = entry.provision
+    text = f"{provision.title}\n{entry.document.text[provision.start : provision.stop]}"
+    return bool(re.search(rf"(?<![\w.]){re.escape(locator)}(?![\w]|\.\d)", text))
 
 
 def look_up(mention: Mention, corpus: Corpus) -> tuple[Provision, ...]:

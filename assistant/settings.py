@@ -26,6 +26,7 @@ class Settings:
     corpus: folder with ``sources/`` and ``taxonomy.yaml``.
     recipe: folder with ``recipe.toml`` and ``ranking.json``.
     cache: folder for built indexes and exported models; can be deleted at any time.
+    library: folder for the user's own documents.
     embedding_model: "bundled", or the name or path of a sentence-transformers model.
     lock_timeout_s: how long a build waits for another build, in seconds (>= 0).
     model: "none", or the language model that writes answers, as "provider:name"; see docs/models.md.
@@ -36,6 +37,7 @@ class Settings:
     corpus: Path = field(default_factory=paths.corpus_folder)
     recipe: Path = field(default_factory=paths.recipe_folder)
     cache: Path = field(default_factory=paths.default_cache)
+    library: Path = field(default_factory=paths.default_library)
     embedding_model: str = BUNDLED_MODEL
     lock_timeout_s: float = 600.0
     model: str = "none"

@@ -76,17 +76,34 @@ class Provision:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page's text starts; number: counted from 1; label: as printed on it or named by it."""
+
+    start: int
+    number: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """One corpus file: its text, the digest of its bytes, and what was parsed out of it."""
+    """One file: its text, the digest of its bytes, and what was parsed out of it.
+
+    pages: of a user's document that has some, in order; of the corpus, which has none, empty.
+    """
 
     source: Source
     text: str = field(repr=False)
     sha256: str
     provisions: tuple[Provision, ...] = field(repr=False)
+    pages: tuple[Page, ...] = field(default=(), repr=False)
 
     def quote(self, segment: Segment) -> str:
         """The segment's text."""
         return self.text[segment.start : segment.stop]
+
+    def page(self, offset: int) -> Page | None:
+        """The page on which a character stands; None for a document without pages."""
+        return next((page for page in reversed(self.pages) if page.start <= offset), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,8 @@ class Citation:
     """Where a statement stands: a span of a document, with what a reader needs to judge it.
 
     ``quote`` is ``document.text[start:stop]``; ``date`` is the source's date of publication;
-    ``page`` is null for sources without pages; ``in_force_from`` is null for what is not law.
+    ``page`` is counted from 1 and ``page_label`` is as printed, both null for sources without pages;
+    ``in_force_from`` is null for what is not law.
     """
 
     number: int
@@ -116,6 +134,7 @@ class Citation:
     start: int
     stop: int
     document_sha256: str
+    page_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +249,8 @@ class Record:
     kinds: tuple[str, ...]
     jurisdictions: tuple[str, ...]
     sources: tuple[str, ...]
+    collections: tuple[str, ...]
+    without: tuple[str, ...]
     model: str
     prompt_version: str
     corpus_version: str

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from assistant.checking import Embed, Verdict, check
 from assistant.citing import Binder
-from assistant.documents import Corpus
-from assistant.generation import LanguageModel, ModelFailure, Span, open_model, spans_of
+from assistant.generation import Draft, LanguageModel, ModelFailure, Span, open_model, spans_in
 from assistant.index import Index
 from assistant.prompts import (
     CHECK_SENTENCE,
@@ -21,6 +20,7 @@ from assistant.prompts import (
     speaks_to_a_model,
 )
 from assistant.prompts import check as check_prompt
+from assistant.retrieval import Retrieved
 from assistant.types import Checked, Document, Passage, Reply, Role, Statement
 
 MAX_PASSAGES = 24
@@ -51,19 +51,17 @@ class Writing:
         return not self.failure and 2 * self.withheld < len(self.sentences)
 
 
-def choose_passages(spans: Iterable[Span], index: Index) -> dict[str, Span]:
-    """Key -> span of what a model is given: the spans, then the rest of their provisions.
+def choose_passages(drafts: Iterable[Draft], found: Retrieved, index: Index) -> dict[str, Span]:
+    """Key -> span of what a model is given: the drafts' spans, then the rest of their provisions.
 
     Sentences that speak to a model are left out.
     """
-    chosen = list(spans)
+    chosen = [span for draft in drafts for span in draft.spans]
     provisions = {span.provision.id: span.provision for span in chosen}
-    chosen += [span for entry in provisions.values() for span in spans_of(entry, index)]
+    chosen += [span for entry in provisions.values() for span in spans_in(entry, found, index)]
     unique = {(span.provision.id, span.segment.start): span for span in chosen}
     told = [
-        span
-        for span in unique.values()
-        if not speaks_to_a_model(_document(span, index.corpus).quote(span.segment))
+        span for span in unique.values() if not speaks_to_a_model(_quote(span, found.documents))
     ]
     return {f"S{number}": span for number, span in enumerate(told[:MAX_PASSAGES], 1)}
 
@@ -74,7 +72,6 @@ def write(
     spans: Mapping[str, Span],
     model: LanguageModel,
     embed: Embed,
-    corpus: Corpus,
     binder: Binder,
     writing: Writing,
 ) -> Iterator[Statement]:
@@ -84,7 +81,7 @@ def write(
     """
     asked = messages(question, phases, writing.passages)
     deadline = time.monotonic() + model.timeout_s
-    check_one = _Checker(spans, embed, corpus, binder)
+    check_one = _Checker(spans, embed, binder)
     repairs = 0
     for number, written in enumerate(sentences(_said(model, asked, deadline, writing))):
         if number >= MAX_SENTENCES:
@@ -102,7 +99,9 @@ def write(
             writing.sentences.append(Checked(written.text, written.keys, (), verdict.scores))
             cited = [spans[key] for key in written.keys]
             first = not any(entry.reasons == () for entry in writing.sentences[:-1])
-            yield Statement(written.text, _role(cited[0], first, corpus), binder.cite(cited))
+            yield Statement(
+                written.text, _role(cited[0], first, binder.documents), binder.cite(cited)
+            )
         else:
             reasons = tuple(dict.fromkeys((*reasons, verdict.reason)))
             writing.sentences.append(Checked(written.text, written.keys, reasons, verdict.scores))
@@ -131,10 +130,8 @@ def _said(
 class _Checker:
     """Keys, then the quotes in their sources, then what they bear."""
 
-    def __init__(
-        self, spans: Mapping[str, Span], embed: Embed, corpus: Corpus, binder: Binder
-    ) -> None:
-        self._spans, self._embed, self._corpus, self._binder = spans, embed, corpus, binder
+    def __init__(self, spans: Mapping[str, Span], embed: Embed, binder: Binder) -> None:
+        self._spans, self._embed, self._binder = spans, embed, binder
 
     def __call__(self, written: Written) -> Verdict:
         if not written.keys:
@@ -147,12 +144,12 @@ class _Checker:
         cited = [self._spans[key] for key in written.keys]
         if not all(map(self._binder.found, cited)):
             return Verdict("key", "a passage is not found in its source any more")
-        quotes = [_document(span, self._corpus).quote(span.segment) for span in cited]
-        names = [_place(span, self._corpus) for span in cited]
+        quotes = [_quote(span, self._binder.documents) for span in cited]
+        names = [_place(span, self._binder.documents) for span in cited]
         return check(written.text, quotes, names, self._embed)
 
 
-def passages(spans: Mapping[str, Span], corpus: Corpus) -> tuple[Passage, ...]:
+def passages(spans: Mapping[str, Span], documents: Mapping[str, Document]) -> tuple[Passage, ...]:
     """The spans as a model is given them."""
     return tuple(
         Passage(
@@ -160,29 +157,29 @@ def passages(spans: Mapping[str, Span], corpus: Corpus) -> tuple[Passage, ...]:
             span.provision.id,
             span.segment.start,
             span.segment.stop,
-            _place(span, corpus),
-            _document(span, corpus).quote(span.segment),
+            _place(span, documents),
+            _quote(span, documents),
         )
         for key, span in spans.items()
     )
 
 
-def _place(span: Span, corpus: Corpus) -> str:
-    source = _document(span, corpus).source
+def _place(span: Span, documents: Mapping[str, Document]) -> str:
+    source = documents[span.provision.source_id].source
     return f"{span.provision.locator}, {source.title}, {source.publisher}, {source.jurisdiction}"
 
 
-def _document(span: Span, corpus: Corpus) -> Document:
-    return corpus.by_source[span.provision.source_id]
+def _quote(span: Span, documents: Mapping[str, Document]) -> str:
+    return documents[span.provision.source_id].quote(span.segment)
 
 
-def _role(span: Span, first: bool, corpus: Corpus) -> Role:
-    binding = _document(span, corpus).source.binding
+def _role(span: Span, first: bool, documents: Mapping[str, Document]) -> Role:
+    binding = documents[span.provision.source_id].source.binding
     if first:
         return "answer"
     if binding == "binding":
         return "requirement"
-    return "action" if binding == "voluntary" else "evidence"
+    return "evidence" if binding == "evidence" else "action"
 
 
 @dataclass(frozen=True, slots=True)

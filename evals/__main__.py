@@ -8,6 +8,7 @@
     keep        keep the figures of a run for the README
     follow-ups  ask follow-up questions in three ways, print the figures
     readme      rewrite what is generated of README.md and docs
+    adapt       train the adapter of the embedding model on the corpus
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
 
@@ -28,13 +29,13 @@ from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
-from assistant.embedding import file_sha256, open_embedder
+from assistant.embedding import bundled_model, file_sha256, open_embedder
 from assistant.errors import CorpusError
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import checker, fit, follow_ups, readme, report
+from evals import NO_LIBRARY, checker, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -131,9 +132,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _assistant(corpus_folder: Path | None) -> Assistant:
     if corpus_folder is None:
-        return Assistant.open(Settings())
+        return Assistant.open(Settings(library=NO_LIBRARY))
     cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
-    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache))
+    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache, library=NO_LIBRARY))
 
 
 def keep(arguments: argparse.Namespace) -> int:
@@ -201,16 +202,43 @@ def make_report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def adapt(arguments: argparse.Namespace) -> int:
+    """Train index/adapter.safetensors; its digest, which is printed, belongs in recipe.toml."""
+    from sentence_transformers import SentenceTransformer
+
+    from evals.adapt import train
+
+    settings = Settings()
+    recipe = read_recipe(settings.recipe)
+    model = SentenceTransformer(
+        str(bundled_model(recipe.model)),
+        device="cpu",
+        model_kwargs={"attn_implementation": "eager"},
+    )
+    path = settings.recipe / "adapter.safetensors"
+    with Progress() as bar:
+        task = bar.add_task("Training", total=None)
+        train(
+            model,
+            load_corpus(settings.corpus),
+            recipe.max_chars,
+            path,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(f'sha256 = "{file_sha256(path)}"')
+    return 0
+
+
 def fit_ranking(arguments: argparse.Namespace) -> int:
     """Fit ranking.json on development questions: first the weights, then abstention on them."""
     questions: list[EvalQuestion] = load_questions(arguments.questions)
     path = ROOT / "index" / "ranking.json"
-    with Assistant.open(Settings()) as assistant:
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         weights = fit.fit_weights(fit.signals_of(assistant, questions))
     rounded = {name: round(value, 3) for name, value in weights.items()}
     rounded["superseded"] = min(rounded["superseded"], -0.5)
     fit.write_ranking(path, weights=rounded)
-    with Assistant.open(Settings()) as assistant:
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         abstention = fit.fit_abstention(assistant, questions, arguments.refused)
     checked = abstention.pop("cross-validated")
     fit.write_ranking(path, abstention=abstention)
@@ -270,6 +298,8 @@ def main() -> int:
     command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
+    command = commands.add_parser("adapt")
+    command.set_defaults(run=adapt)
     command = commands.add_parser("fit")
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
-from assistant import Assistant, json_schema
+from assistant import Assistant, json_schema, load_settings
 from assistant.schema import VERSIONS
-from evals import follow_ups
+from evals import NO_LIBRARY, follow_ups
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,7 @@ UNCOVERED = "What does LLM37 say?"
 
 def blocks() -> dict[str, str]:
     """The text of each generated part, by the name in its markers."""
-    with Assistant.open() as assistant:
+    with Assistant.open(load_settings(library=NO_LIBRARY)) as assistant:
         sources, provisions = assistant.sources(), assistant.corpus.provisions
         kinds = Counter(
             assistant.corpus.by_source[entry.source_id].source.kind for entry in provisions
@@ -52,7 +53,10 @@ def _list(counts: dict[str, int]) -> str:
 def _asked(question: str) -> str:
     """What the command line prints for a question, as in a pipe."""
     command = [sys.executable, "-m", "assistant.interfaces.cli", "ask", question]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    environment = os.environ | {"SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY)}
+    output = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+    ).stdout
     return f'```text\n$ make ask Q="{question}"\n{output.strip()}\n```'
 
 

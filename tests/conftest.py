@@ -93,6 +93,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("SAFETY_ASSISTANT_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SAFETY_ASSISTANT_SETTINGS", str(tmp_path / "no-settings.toml"))
+    monkeypatch.setenv("SAFETY_ASSISTANT_LIBRARY", str(tmp_path / "no-library"))
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "data"))
 
 
 @pytest.fixture
@@ -112,13 +114,18 @@ def small_corpus(small_folder: Path) -> Corpus:
 @pytest.fixture
 def small_settings(small_folder: Path, tmp_path: Path) -> Settings:
     """Settings for the small corpus, with a cache of their own."""
-    return load_settings(corpus=small_folder, cache=tmp_path / "cache", lock_timeout_s=5)
+    return load_settings(
+        corpus=small_folder,
+        cache=tmp_path / "cache",
+        library=tmp_path / "library",
+        lock_timeout_s=5,
+    )
 
 
 @pytest.fixture(scope="session")
-def assistant() -> Iterator[Assistant]:
+def assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
     """The real thing: shipped corpus, bundled model, the checkout's own index."""
-    with Assistant.open(Settings()) as opened:
+    with Assistant.open(Settings(library=tmp_path_factory.mktemp("no-library"))) as opened:
         yield opened
 
 

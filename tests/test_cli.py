@@ -56,6 +56,7 @@ CITATION_KEYS = [
     "start",
     "stop",
     "document_sha256",
+    "page_label",
 ]
 
 
@@ -77,6 +78,7 @@ def environment(corpus: Path, cache: Path, **more: str) -> dict[str, str]:
         "SAFETY_ASSISTANT_SETTINGS": str(cache / "no-settings.toml"),
         "SAFETY_ASSISTANT_CORPUS": str(corpus),
         "SAFETY_ASSISTANT_CACHE": str(cache),
+        "SAFETY_ASSISTANT_LIBRARY": str(cache / "library"),
         **more,
     }
 
@@ -192,7 +194,7 @@ def test_answer_json_has_the_keys_of_the_contract(env: dict[str, str]) -> None:
     assert set(answer) == set(ANSWER_KEYS)
     assert keys(answer["statements"]) == {("text", "role", "citations")}
     assert {frozenset(citation) for citation in answer["citations"]} == {frozenset(CITATION_KEYS)}
-    assert len(CITATION_KEYS) == len(set(CITATION_KEYS)) == 19
+    assert len(CITATION_KEYS) == len(set(CITATION_KEYS)) == 20
     numbers = [citation["number"] for citation in answer["citations"]]
     assert numbers == list(range(1, len(numbers) + 1))
     assert {n for statement in answer["statements"] for n in statement["citations"]} == set(numbers)

@@ -351,11 +351,11 @@ def test_section_of_a_restructuredtext_heading(tmp_path: Path) -> None:
     assert section(path, "Part") == "Part\n----\ntext\n\nDeep\n~~~~\nmore\n"
 
 
-def pdf(pages: list[str]) -> bytes:
-    """A PDF with one line of text on each page."""
+def pdf(pages: list[str], catalog: str = "") -> bytes:
+    """A PDF with one line of text on each page; catalog: further entries of its catalog."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]

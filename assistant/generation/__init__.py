@@ -7,6 +7,7 @@ from assistant.generation.extractive import (
     Span,
     extract,
     roles_in_order,
+    spans_in,
     spans_of,
 )
 from assistant.generation.model import (
@@ -31,5 +32,6 @@ __all__ = [
     "extract",
     "open_model",
     "roles_in_order",
+    "spans_in",
     "spans_of",
 ]

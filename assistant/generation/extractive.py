@@ -20,6 +20,7 @@ from assistant.types import Provision, Role, Segment
 
 MAX_ACTIONS = 6
 MAX_REQUIREMENTS = 3
+MAX_OWN = 2
 MAX_EVIDENCE = 2
 MAX_CITATIONS = 3
 MAX_NAMED = 10
@@ -27,14 +28,14 @@ CORROBORATING = 25
 """How many of the best hits are looked through for further sources of a statement."""
 # Shares of the best score below which a provision is too far from the question for each part, chosen
 # on development questions: lower ones add citations that do not help faster than ones that do.
-_NEAR = {"action": 0.8, "requirement": 0.77, "evidence": 0.6}
-SAME = 0.78
+_NEAR = {"own": 0.6, "action": 0.8, "requirement": 0.8, "evidence": 0.7}
+SAME = 0.72
 """Cosine of two sentences from which they count as the same rule in other words."""
-_SAME_LINKED = 0.6
+_SAME_LINKED = 0.5
 """The same where the crosswalk says that the provisions are an exact or close match."""
-_RELATED = 0.3
+_RELATED = 0.25
 """Cosine of question and sentence from which a further sentence is worth saying."""
-_EVIDENCE_COSINE = 0.42
+_EVIDENCE_COSINE = 0.31
 _ABOUT = frozenset(
     [
         "article",
@@ -65,23 +66,6 @@ _ABOUT = frozenset(
         "act",
     ]
 )
-_EVENT_WORDS = frozenset(
-    [
-        "incident",
-        "incidents",
-        "happened",
-        "happen",
-        "example",
-        "examples",
-        "case",
-        "cases",
-        "study",
-        "studies",
-        "research",
-        "evidence",
-        "ever",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +91,17 @@ def spans_of(provision: Provision, index: Index) -> list[Span]:
     return [
         Span(provision, segment, index.vectors[row])
         for segment, row in zip(provision.segments, rows, strict=True)
+    ]
+
+
+def spans_in(provision: Provision, found: Retrieved, index: Index) -> list[Span]:
+    """The sentences of a provision that was found, in the corpus or in the library."""
+    vectors = found.sentences.get(provision.id)
+    if vectors is None:
+        return spans_of(provision, index)
+    return [
+        Span(provision, segment, vector)
+        for segment, vector in zip(provision.segments, vectors, strict=True)
     ]
 
 
@@ -157,6 +152,7 @@ class _Extractor:
         lead = self._lead(hits)
         self._say("answer", self._direct(lead))
         self._further(lead)
+        self._own(lead)
         self._actions(lead)
         self._requirements(lead)
         self._evidence(lead)
@@ -165,19 +161,23 @@ class _Extractor:
 
     def _lead(self, hits: Sequence[Hit]) -> Hit:
         """The hit that answers: the best one, and not an incident or study unless asked for those."""
-        if _EVENT_WORDS.isdisjoint(self.question.words):
+        if not self.question.events:
             for hit in hits[:5]:
                 if hit.document.source.binding != "evidence" and hit.score >= 0.8 * hits[0].score:
                     return hit
         return hits[0]
 
     def _direct(self, lead: Hit) -> Span:
-        """The lead's opening sentence, unless another of its statements is clearly nearer."""
-        statements = [
-            span for span in self._spans(lead.provision) if span.segment.kind == "statement"
-        ]
+        """The lead's opening sentence, unless another of its statements is clearly nearer.
+
+        Of a passage of the library, which nobody wrote to open with its answer, the nearest.
+        """
+        spans = self._spans(lead.provision)
+        if lead.provision.id in self.found.sentences:
+            return max(spans, key=self._cosine)
+        statements = [span for span in spans if span.segment.kind == "statement"]
         best = max(statements, key=self._cosine)
-        return best if self._cosine(best) > self._cosine(statements[0]) + 0.15 else statements[0]
+        return best if self._cosine(best) > self._cosine(statements[0]) + 0.11 else statements[0]
 
     def _further(self, lead: Hit) -> None:
         """One more sentence of the lead that says why or under which condition."""
@@ -191,12 +191,19 @@ class _Extractor:
                 self._say("answer", span)
                 return
 
+    def _own(self, lead: Hit) -> None:
+        """What the organisation's own documents say that comes near, before anybody else's advice."""
+        for hit in self._near("own", {"internal"}, lead)[:MAX_OWN]:
+            best = max(self._spans(hit.provision), key=self._cosine)
+            if self._cosine(best) >= _EVIDENCE_COSINE:
+                self._say("action", best)
+
     def _actions(self, lead: Hit) -> None:
         pool: list[tuple[float, Span]] = []
-        for hit in self._near("action", {"voluntary"}, lead)[:8]:
+        for hit in self._near("action", {"voluntary", "internal"}, lead)[:8]:
             for span in self._spans(hit.provision):
                 if span.segment.kind == "do":
-                    own = 0.15 if hit is lead else 0.0
+                    own = 0.11 if hit is lead else 0.0
                     pool.append((hit.score / lead.score + self._cosine(span) + own, span))
         pool.sort(key=lambda entry: (-entry[0], entry[1].provision.id, entry[1].segment.start))
         count: dict[str, int] = {}
@@ -204,7 +211,7 @@ class _Extractor:
             if sum(draft.role == "action" for draft in self.drafted) >= MAX_ACTIONS:
                 break
             limit = 4 if span.provision is lead.provision else 2
-            if self._cosine(span) < 0.2 and span.provision is not lead.provision:
+            if self._cosine(span) < 0.15 and span.provision is not lead.provision:
                 continue
             if count.get(span.provision.id, 0) < limit and self._say("action", span):
                 count[span.provision.id] = count.get(span.provision.id, 0) + 1
@@ -294,13 +301,13 @@ class _Extractor:
         )
 
     def _spans(self, provision: Provision) -> list[Span]:
-        return spans_of(provision, self.index)
+        return spans_in(provision, self.found, self.index)
 
     def _cosine(self, span: Span) -> float:
         return float(np.dot(span.vector, self.found.vector))
 
     def _binding(self, provision: Provision) -> str:
-        return self.index.corpus.by_source[provision.source_id].source.binding
+        return self.found.documents[provision.source_id].source.binding
 
 
 def _cosine(one: Span, other: Span) -> float:

@@ -25,12 +25,12 @@ from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
 from assistant.generation import NO_MODEL
 from assistant.index import Progress
-from assistant.interfaces import render
+from assistant.interfaces import library, render
 from assistant.interfaces.guard import Limits, read_access
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
-from assistant.types import Answer, Record, Said
+from assistant.types import Answer, Provision, Record, Said
 from assistant.writing import check_model
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_
 app.add_typer(index_app, name="index")
 model_app = typer.Typer(help="Try a language model.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+app.add_typer(library.app)
+sources_app = typer.Typer(help="List what the corpus holds; fetch the official texts.")
+app.add_typer(sources_app, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Phase = Annotated[
@@ -55,6 +58,13 @@ Jurisdiction = Annotated[
     list[str] | None,
     typer.Option("--jurisdiction", help="Cite this jurisdiction only; may be repeated."),
 ]
+Collection = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection", help="Cite this collection of your documents only; 'shipped' is the corpus."
+    ),
+]
+Without = Annotated[list[str] | None, typer.Option("--without", help="Leave this collection out.")]
 
 Model = Annotated[
     str | None,
@@ -120,6 +130,8 @@ def ask(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     model: Model = None,
     base_url: BaseUrl = None,
     record: Annotated[
@@ -131,7 +143,13 @@ def ask(
     records: list[Record] = []
     with _opened(model=model, model_base_url=base_url) as assistant:
         pieces = assistant.stream(
-            question, phase=phase, kind=kind, jurisdiction=jurisdiction, record=records.append
+            question,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+            record=records.append,
         )
         with closing(pieces):
             answer = _streamed(pieces, live=not as_json and assistant.settings.model != NO_MODEL)
@@ -211,11 +229,21 @@ def search(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    collection: Collection = None,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """List the provisions nearest to a query, with their scores."""
     with _opened() as assistant:
-        hits = assistant.search(query, k, phase=phase, kind=kind, jurisdiction=jurisdiction)
+        hits = assistant.search(
+            query,
+            k,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            collection=collection,
+            without=without,
+        )
         rows = [
             {
                 "id": hit.provision.id,
@@ -272,6 +300,7 @@ def show(
                     entry.segments[0].start : entry.stop
                 ],
                 "related": [asdict(link) for link in assistant.related(entry)],
+                "official": _official_id(assistant, entry),
             }
             for entry in found
         ]
@@ -286,14 +315,36 @@ def show(
                     ),
                     "",
                 )
+                if official := _official_id(assistant, entry):
+                    console.print(f"Official text: safety-assistant show '{official}'", "")
 
 
-@app.command()
-def sources(as_json: AsJson = False) -> None:
-    """List what the corpus holds, by source, kind and phase."""
+def _official_id(assistant: Assistant, entry: Provision) -> str | None:
+    official = assistant.official(entry)
+    return official.id if official else None
+
+
+@sources_app.callback(invoke_without_command=True)
+def sources(context: typer.Context, as_json: AsJson = False) -> None:
+    """List what the corpus holds, by source, kind and phase; `fetch` brings official texts."""
+    if context.invoked_subcommand is not None:
+        return
     with _opened() as assistant:
         entries = assistant.sources()
         _show(as_json, [asdict(entry) for entry in entries], lambda: render.sources(entries))
+
+
+@sources_app.command("fetch")
+def sources_fetch(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of sources; without one, all that allow it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch official texts from their publishers, to be searched and shown beside the digests."""
+    with _opened() as assistant, library.bar() as progress:
+        fetched, report = assistant.fetch(ids, progress=progress)
+    library.finish_fetching(fetched, report, as_json)
 
 
 @app.command()

@@ -42,7 +42,12 @@ _HEADINGS = {
     "requirement": "Required by law",
     "evidence": "What studies, incidents and further sources show",
 }
-_BINDING = {"binding": "binding law", "voluntary": "voluntary", "evidence": "evidence"}
+_BINDING = {
+    "binding": "binding law",
+    "internal": "binds inside the organisation",
+    "voluntary": "voluntary",
+    "evidence": "evidence",
+}
 
 
 def console(stderr: bool = False) -> Console:
@@ -115,15 +120,25 @@ def _by_provision(citations: Iterable[Citation]) -> list[list[Citation]]:
 def _reference(citations: list[Citation]) -> Text:
     citation = citations[0]
     text = Text("".join(f"[{entry.number}]" for entry in citations) + " ", "cyan")
-    text.append(f"{citation.publisher} · {citation.title} {citation.version} · ")
-    text.append(citation.locator, "bold")
-    details = [citation.kind, _BINDING[citation.binding], citation.jurisdiction, citation.date]
+    text.append(f"{citation.publisher} · {citation.title} {citation.version}".rstrip() + " · ")
+    text.append(citation.locator + _page(citation), "bold")
+    details = [citation.kind, _BINDING[citation.binding], citation.jurisdiction]
+    details += [citation.date] if citation.date else []
     if citation.in_force_from:
         details.append(f"applies from {citation.in_force_from}")
     if citation.status != "current":
         details.append(citation.status)
     text.append(f" · {', '.join(details)} · {citation.url}", "dim")
     return text
+
+
+def _page(citation: Citation) -> str:
+    """The page as printed, and as counted where that differs."""
+    if citation.page is None:
+        return ""
+    if citation.page_label in (None, "", str(citation.page)):
+        return f", p. {citation.page}"
+    return f", p. {citation.page_label} ({citation.page} of the file)"
 
 
 def _footer(answered: Answer) -> str:

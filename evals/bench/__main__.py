@@ -19,6 +19,7 @@ from pathlib import Path
 from assistant import Assistant, Settings, load_settings
 from assistant.embedding import open_embedder
 from assistant.recipe import read_recipe
+from evals import NO_LIBRARY
 from evals.bench import start
 from evals.bench.timing import in_turns, run, seconds
 
@@ -34,7 +35,10 @@ _TUTORIAL = [sys.executable, "-m", "evals.bench.tutorial"]
 
 def peak_rss_mb(command: Sequence[str], cache: Path) -> float:
     """Peak resident memory in MB of a process that opens the assistant and asks repeatedly."""
-    environment = os.environ | {"SAFETY_ASSISTANT_CACHE": str(cache)}
+    environment = os.environ | {
+        "SAFETY_ASSISTANT_CACHE": str(cache),
+        "SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY),
+    }
     output = subprocess.run(
         command, check=True, env=environment, capture_output=True, text=True
     ).stdout
@@ -56,7 +60,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         cache, store = folder / "cache", folder / "tutorial"
-        settings = load_settings(cache=cache)
+        settings = load_settings(cache=cache, library=NO_LIBRARY)
         first_build = seconds(lambda: run([*_CLI, "index", "build"], cache))
         tutorial_build = seconds(
             lambda: run([*_TUTORIAL, "build", str(settings.corpus / "sources"), str(store)], cache)

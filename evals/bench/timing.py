@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evals import NO_LIBRARY
+
 
 def seconds(action: Callable[[], object]) -> float:
     """Wall-clock seconds that an action takes."""
@@ -19,7 +21,11 @@ def seconds(action: Callable[[], object]) -> float:
 
 def run(command: Sequence[str], cache: Path) -> None:
     """Run a process to its end, without its output; raises if it fails."""
-    environment = os.environ | {"SAFETY_ASSISTANT_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {
+        "SAFETY_ASSISTANT_CACHE": str(cache),
+        "SAFETY_ASSISTANT_LIBRARY": str(NO_LIBRARY),
+        "HF_HUB_OFFLINE": "1",
+    }
     subprocess.run(command, check=True, env=environment, capture_output=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assistant import Assistant, load_settings
+from evals import NO_LIBRARY
 from evals.peers.base import Passage
 
 
@@ -16,7 +17,7 @@ class Product:
 
     def index(self, passages: Sequence[Passage], folder: Path) -> None:
         """Export the model and build the index under ``folder``; the passages are not used."""
-        self._assistant = Assistant.open(load_settings(cache=folder))
+        self._assistant = Assistant.open(load_settings(cache=folder, library=NO_LIBRARY))
 
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
         """The provisions found, best first; those that the query names share the highest score."""

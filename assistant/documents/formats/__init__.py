@@ -1,0 +1,1 @@
+"""One module for each file format: bytes in, a Draft out; run in the child process of reading.py."""

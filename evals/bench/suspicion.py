@@ -1,0 +1,97 @@
+"""What is held as suspicious: ``python -m evals.bench.suspicion [SOURCES]``.
+
+The share of attack texts that is caught (the rules were written with the development half in view,
+never the held-out one), and the share of innocent passages that is held: of the shipped corpus, and
+of the files in a folder of full texts, which quote attacks in earnest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from assistant.documents import load_corpus
+from assistant.documents.extracted import Block, Suspicion
+from assistant.documents.reading import Reader
+from assistant.documents.suspicion import find_suspicions
+from assistant.errors import FileRefused
+from assistant.paths import corpus_folder
+
+ATTACKS = Path(__file__).resolve().parent.parent / "attacks" / "suspicious.jsonl"
+HELD_AT_MOST = 0.005
+
+
+def suspicions(text: str) -> tuple[Suspicion, ...]:
+    """What is found in a text that is one block."""
+    return find_suspicions(text, [Block("paragraph", 0, len(text))])
+
+
+def caught() -> dict[str, dict[str, list[bool]]]:
+    """By split and family, whether each attack text is caught."""
+    found: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for line in ATTACKS.read_text("utf-8").splitlines():
+        attack = json.loads(line)
+        found[attack["split"]][attack["family"]].append(bool(suspicions(attack["text"])))
+    return found
+
+
+def held() -> Iterator[tuple[str, bool]]:
+    """Each provision of the shipped corpus, by id, and whether it would be held."""
+    for document in load_corpus(corpus_folder()).documents:
+        for provision in document.provisions:
+            yield provision.id, bool(suspicions(document.text[provision.start : provision.stop]))
+
+
+def main() -> int:
+    """Print both shares; 1 if too many innocent passages are held."""
+    by_split = caught()
+    families = sorted({family for split in by_split.values() for family in split})
+    print("| attacks | development | held out |\n|---|---|---|")
+    for family in families:
+        cells = [by_split[split][family] for split in ("dev", "held_out")]
+        print(f"| {family} |", " | ".join(f"{sum(cell)} of {len(cell)}" for cell in cells), "|")
+    totals = [[hit for hits in by_split[s].values() for hit in hits] for s in ("dev", "held_out")]
+    print("| all |", " | ".join(f"{sum(hits) / len(hits):.1%}" for hits in totals), "|")
+    provisions = list(held())
+    share = sum(hit for _, hit in provisions) / len(provisions)
+    print(f"\nShipped corpus: {share:.2%} of {len(provisions):,} provisions held.")
+    if "--held" in sys.argv:
+        print(*(f"    {name}" for name, hit in provisions if hit), sep="\n")
+    if len(sys.argv) > 1 and Path(sys.argv[1]).is_dir():
+        _files(Path(sys.argv[1]))
+    return 0 if share <= HELD_AT_MOST else 1
+
+
+def _files(folder: Path) -> None:
+    """Print how many blocks of the files in a folder are held, and why."""
+    blocks, reasons = 0, Counter[str]()
+    held_blocks: Counter[str] = Counter()
+    with Reader() as reader:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            try:
+                extracted = reader.read(path)
+            except FileRefused:
+                continue
+            blocks += len(extracted.blocks)
+            for kind in ("instruction", "invisible", "hidden"):
+                spans = [found for found in extracted.suspicions if found.kind == kind]
+                reasons.update(found.reason for found in spans)
+                held_blocks[kind] += sum(
+                    any(found.start < block.stop and block.start < found.stop for found in spans)
+                    for block in extracted.blocks
+                )
+            if "--held" in sys.argv:
+                for found in extracted.suspicions:
+                    if found.kind != "hidden":
+                        span = " ".join(extracted.text[found.start : found.stop].split())
+                        print(f"    {path.name}: {found.reason}: {span[:200]}")
+    shares = ", ".join(f"{kind} {count / blocks:.2%}" for kind, count in held_blocks.items())
+    print(f"\n{folder.name}: of {blocks:,} blocks held: {shares}.")
+    print(*(f"- {count} {reason}" for reason, count in reasons.most_common()), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
