@@ -11,6 +11,7 @@
     adapt       train the adapter of the embedding model on the corpus
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
+    faults      how many faults of a language model reach the user
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -18,6 +19,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -35,7 +37,7 @@ from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import NO_LIBRARY, checker, fit, follow_ups, readme, report
+from evals import NO_LIBRARY, checker, faults, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -264,6 +266,16 @@ def check_checker(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def plant_faults(arguments: argparse.Namespace) -> int:
+    """Let a scripted model err and break, print what reached the user, and keep it."""
+    trials = itertools.chain(faults.written(), faults.broken())
+    rows = faults.table(faults.carried_out(trials, load_settings(library=NO_LIBRARY)))
+    path = readme.RESULTS / "faults.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(faults.markdown(rows))
+    return 0
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -307,6 +319,8 @@ def main() -> int:
     command = commands.add_parser("checker")
     command.add_argument("--fit", action="store_true", help="print the fitted thresholds")
     command.set_defaults(run=check_checker)
+    command = commands.add_parser("faults")
+    command.set_defaults(run=plant_faults)
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))

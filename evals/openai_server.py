@@ -116,7 +116,8 @@ class OpenAIServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                request = Request(body, dict(self.headers))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(body, headers)
                 owner.requests.append(request)
                 response = owner.script(request)
                 self.send_response(response.status)

@@ -29,7 +29,7 @@ class Thresholds:
     """
 
     word: float = 0.7
-    sentence: float = 0.45
+    sentence: float = 0.55
     covered: float = 0.8
 
 
