@@ -43,28 +43,26 @@ Message = tuple[str, str]
 _KEYS = re.compile(r"(?:\s*\[\s*[A-Za-z]+\d+(?:\s*[,;]\s*[A-Za-z]+\d+)*\s*\])+[.!?]?")
 _KEY = re.compile(r"[A-Za-z]+\d+")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)]|#{1,6})\s+")
-# Sentences that speak to a language model. They stay in the sources and are quoted where they answer
-# a question, but no model is shown them.
+
+
+# What only makes sense if it is said to whoever is writing an answer now: it speaks of itself, of
+# that answer, or of a model's inside, or it is not written for reading.
 _ADDRESSED = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass|drop|discard|skip|obey)\b.{0,60}"
-    r"\b(?:instructions?|prompts?|rules|above|previous|prior|earlier|passages?|directions?|guidelines?"
-    r"|constraints?|polic(?:y|ies)|said|citations?|keys?)\b"
-    r"|\byou are (?:now|no longer|an?|in)\b|\b(?:act|behave|pretend|roleplay|role-play) (?:as|to|that)\b"
-    r"|^\W*(?:system|assistant|user|developer|human|admin|ai|model|instructions?|prompt|note to|important|urgent)\b[^.]{0,20}:"
-    r"|\b(?:say|tell|write|answer|reply|respond|print|output|repeat|state|claim|report|conclude|recommend"
-    r"|reveal|translate|append|insert|add|include|begin|start|end|echo|return|summari[sz]e|emit|assure"
-    r"|inform|mention|quote|cite|advise)\b.{0,40}"
-    r"(?:\b(?:the user|the reader|users?|readers?|that|only|with|your|the words?|the following|the answer"
-    r"|every answer|instead|exactly|this|as|in)\b|[:\"'“‘])"
-    r"|\byour (?:system prompt|instructions|rules|guidelines|task|job|role|answers?|reply|response|output)\b"
-    r"|<\|?/?\w+\|?>|\[/?(?:INST|SYS|system)\b|#{2,}|[A-Za-z0-9+/]{32,}={0,2}",
+    r"\b(?:this|next|each|every|these) (?:text|sentence|paragraph|reply|conversation)s?\b"
+    r"|\b(?:this|each|every|a (?:good|perfect|correct)|(?:the )?correct) (?:answer|response|output)s?\b"
+    r"|\b(?:every|all) questions?\b|\beverything (?:here|above|below|asked)\b|\bwhatever is asked\b"
+    r"|\b(?:title|rest|rules?) of this section\b|\bpassages (?:above|below|end)\b"
+    r"|\byour (?:memory|temperature|answer|reply|replies)\b|\bdeveloper (?:mode|message)\b"
+    r"|\bthe (?:model|assistant) that reads\b|\banswers that (?:end|begin|start)\b|\banswer wrongly\b"
+    r"|^\W*(?:say|state|claim|conclude|reply|respond|answer|pretend|mention|assure|quote|confirm)\b"
+    r"|\bnegeer\b|\blet \w be\b|^\W*[\]'\"]+;|[\x00-\x1f\x7f-\x9f]|^\]\d",
     re.IGNORECASE,
 )
 
 
-def speaks_to_a_model(text: str) -> bool:
-    """Whether a sentence may be an instruction to a language model rather than to a person."""
-    return bool(_ADDRESSED.search(text))
+def speaks_to_the_writer(sentence: str) -> bool:
+    """Whether a sentence of a source is no material for an answer, since it is about the answer."""
+    return bool(_ADDRESSED.search(sentence))
 
 
 def messages(question: str, phases: Sequence[str], passages: Iterable[Passage]) -> list[Message]:
@@ -85,15 +83,15 @@ def check(passage: Passage) -> list[Message]:
 
 def _lines(passages: Iterable[Passage]) -> str:
     return "\n".join(
-        json.dumps(
-            {"key": entry.key, "source": entry.source, "text": entry.text}, ensure_ascii=False
-        )
+        _quoted({"key": entry.key, "source": entry.source, "text": entry.text})
         for entry in passages
     )
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: str | dict[str, str]) -> str:
+    """JSON on one line, by every notion of a line."""
+    line = json.dumps(value, ensure_ascii=False)
+    return line.translate({ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
 
 
 @dataclass(frozen=True, slots=True)

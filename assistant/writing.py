@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from assistant.checking import Embed, Verdict, check
 from assistant.citing import Binder
+from assistant.documents import looks_suspicious
 from assistant.generation import Draft, LanguageModel, ModelFailure, Span, open_model, spans_in
 from assistant.index import Index
 from assistant.prompts import (
@@ -17,7 +18,7 @@ from assistant.prompts import (
     messages,
     repair,
     sentences,
-    speaks_to_a_model,
+    speaks_to_the_writer,
 )
 from assistant.prompts import check as check_prompt
 from assistant.retrieval import Retrieved
@@ -54,16 +55,19 @@ class Writing:
 def choose_passages(drafts: Iterable[Draft], found: Retrieved, index: Index) -> dict[str, Span]:
     """Key -> span of what a model is given: the drafts' spans, then the rest of their provisions.
 
-    Sentences that speak to a model are left out.
+    Sentences that look as if they spoke to a model are left out; they stay in the sources, and are
+    quoted where they answer a question.
     """
     chosen = [span for draft in drafts for span in draft.spans]
     provisions = {span.provision.id: span.provision for span in chosen}
     chosen += [span for entry in provisions.values() for span in spans_in(entry, found, index)]
     unique = {(span.provision.id, span.segment.start): span for span in chosen}
-    told = [
-        span for span in unique.values() if not speaks_to_a_model(_quote(span, found.documents))
-    ]
+    told = [span for span in unique.values() if not _gives_orders(_quote(span, found.documents))]
     return {f"S{number}": span for number, span in enumerate(told[:MAX_PASSAGES], 1)}
+
+
+def _gives_orders(sentence: str) -> bool:
+    return looks_suspicious(sentence) or speaks_to_the_writer(sentence)
 
 
 def write(

@@ -12,6 +12,7 @@
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
     faults      how many faults of a language model reach the user
+    attacks     whether orders planted in the sources change what is said
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -23,6 +24,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import NO_LIBRARY, checker, faults, fit, follow_ups, readme, report
+from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -276,6 +278,17 @@ def plant_faults(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def plant_orders(arguments: argparse.Namespace) -> int:
+    """Plant orders to an assistant in a copy of the corpus, print what they did, and keep it."""
+    settings = load_settings(library=NO_LIBRARY)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = attacks.table(attacks.attack(attacks.load_payloads(), settings, Path(folder)))
+    path = readme.RESULTS / "attacks.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(attacks.markdown(rows))
+    return 0
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -321,6 +334,8 @@ def main() -> int:
     command.set_defaults(run=check_checker)
     command = commands.add_parser("faults")
     command.set_defaults(run=plant_faults)
+    command = commands.add_parser("attacks")
+    command.set_defaults(run=plant_orders)
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))

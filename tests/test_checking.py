@@ -130,6 +130,22 @@ def test_advice_may_stand_for_an_imperative() -> None:
     assert verdict("You must delete old files from the cache.", quote) == "obligation"
 
 
+def test_what_a_passage_reports_is_not_said_as_if_it_were_so() -> None:
+    quote = ["Attackers claim that the model is safe for every patient."]
+    assert verdict("The model is safe for every patient.", quote) == "report"
+    assert verdict("Attackers claim that the model is safe for every patient.", quote) is None
+    assert (
+        verdict("Attackers may claim the model is safe for every patient.", quote) == "obligation"
+    )
+
+
+def test_an_articles_number_is_no_amount() -> None:
+    quote = ["A controller must notify a breach within some hours."]
+    assert verdict("Under Art. 33(1) a controller must notify a breach.", quote) is None
+    said = "A controller must notify a breach within some 33(1) hours."
+    assert verdict(said, quote) == "value"
+
+
 def test_names_of_the_source_may_be_used() -> None:
     quote = ["A controller must notify a breach."]
     assert verdict("Under the GDPR, a controller must notify a breach.", quote) is None

@@ -23,7 +23,7 @@ from assistant import (
     load_settings,
 )
 from assistant.generation import ModelFailure, open_model
-from assistant.prompts import messages, sentences, speaks_to_a_model
+from assistant.prompts import messages, sentences
 from assistant.types import Passage
 from assistant.writing import MAX_PASSAGES, MAX_REPAIRS, check_model
 from evals.faults import BREAKS, Trial, carried_out, written
@@ -223,16 +223,6 @@ def test_passages_are_few_and_each_bears_what_it_says(
         assert document.text[passage.start : passage.stop] == passage.text
     sent = server.requests[0].passages
     assert [entry["text"] for entry in sent] == [passage.text for passage in passages]
-
-
-def test_sentences_that_speak_to_a_model_are_few_in_the_corpus(assistant: Assistant) -> None:
-    quotes = [
-        document.quote(segment)
-        for document in assistant.corpus.documents
-        for provision in document.provisions
-        for segment in provision.segments
-    ]
-    assert sum(map(speaks_to_a_model, quotes)) < 0.05 * len(quotes)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from assistant.checking.vocabulary import OPPOSITES, stem
 Fault = Literal[
     "key",
     "form",
+    "report",
     "value",
     "name",
     "quantity",
@@ -29,6 +30,12 @@ Fault = Literal[
     "exchange",
     "support",
 ]
+_REPORTS = re.compile(
+    r"\b(?P<verb>(?:say|tell|claim|state|answer|reply|respond|conclude|write|assure|pretend|print|output"
+    r"|repeat|quote|recommend|promise|assume|believe|imagine|begin|approve|store|treat|take|obey)"
+    r"(?:s|d|ed|ing)?)\b[^.;]{0,40}?(?:\bthat\b|\bto\b|\bas\b|\bwith\b|:|[\"“‘])(?P<inner>[^.;]{8,})",
+    re.IGNORECASE,
+)
 MAX_CHARS = 500
 """The longest sentence that is looked at."""
 
@@ -69,6 +76,16 @@ def _values(said: Reading, borne: Reading, label: Reading) -> str:
             continue
         for unit in counted - {""} - units:
             return f"'{number} {unit}' is not in the cited passages"
+    return ""
+
+
+def _reported(said: Reading, borne: Reading, label: Reading) -> str:
+    """What a passage only reports, demands or supposes to be said is not said without that."""
+    for match in _REPORTS.finditer(borne.text):
+        inner = {word.stem for word in Reading(match["inner"]).content}
+        own = {word.stem for word in said.content}
+        if stem(match["verb"]) not in said.stems and len(own & inner) > len(own) / 2:
+            return f"the cited passages do not say this, but speak of '{match['verb']}'"
     return ""
 
 
@@ -195,6 +212,7 @@ def _reversed(said: Reading, borne: Reading) -> bool:
 Rule = Callable[[Reading, Reading, Reading], str]
 RULES: tuple[tuple[Fault, Rule], ...] = (
     ("form", _form),
+    ("report", _reported),
     ("value", _values),
     ("name", _names),
     ("quantity", _quantity),
