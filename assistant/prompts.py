@@ -54,7 +54,7 @@ _ADDRESSED = re.compile(
     r"|\b(?:title|rest|rules?) of this section\b|\bpassages (?:above|below|end)\b"
     r"|\byour (?:memory|temperature|answer|reply|replies)\b|\bdeveloper (?:mode|message)\b"
     r"|\bthe (?:model|assistant) that reads\b|\banswers that (?:end|begin|start)\b|\banswer wrongly\b"
-    r"|^\W*(?:say|state|claim|conclude|reply|respond|answer|pretend|mention|assure|quote|confirm)\b"
+    r"|^\W*(?:say|claim|conclude|reply|respond|answer|pretend|mention|assure|quote|(?:state|confirm) that)\b"
     r"|\bnegeer\b|\blet \w be\b|^\W*[\]'\"]+;|[\x00-\x1f\x7f-\x9f]|^\]\d",
     re.IGNORECASE,
 )

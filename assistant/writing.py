@@ -132,12 +132,21 @@ def _said(
 
 
 class _Checker:
-    """Keys, then the quotes in their sources, then what they bear."""
+    """Whether it is new, its keys, the quotes in their sources, and then what they bear."""
 
     def __init__(self, spans: Mapping[str, Span], embed: Embed, binder: Binder) -> None:
         self._spans, self._embed, self._binder = spans, embed, binder
+        self._said: set[str] = set()
 
     def __call__(self, written: Written) -> Verdict:
+        if written.text in self._said:
+            return Verdict("form", "it was said already")
+        verdict = self._judged(written)
+        if verdict.passed:
+            self._said.add(written.text)
+        return verdict
+
+    def _judged(self, written: Written) -> Verdict:
         if not written.keys:
             return Verdict("key", "it cites no passage")
         if len(written.keys) > MAX_KEYS:

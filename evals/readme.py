@@ -13,7 +13,7 @@ from typing import Any
 
 from assistant import Assistant, json_schema, load_settings
 from assistant.schema import VERSIONS
-from evals import NO_LIBRARY, follow_ups
+from evals import NO_LIBRARY, attacks, checker, faults, follow_ups
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent

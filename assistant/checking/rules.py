@@ -91,7 +91,7 @@ def _reported(said: Reading, borne: Reading, label: Reading) -> str:
 
 def _labels(number: str, said: Reading, label: Reading) -> bool:
     """Whether a number stands with the same word as in the label: an article's is no amount."""
-    return said.numbers.get(number, set()) <= label.numbers.get(number, set()) | {""}
+    return said.numbers.get(number, set()) <= label.numbers.get(number, set())
 
 
 def _names(said: Reading, borne: Reading, label: Reading) -> str:
