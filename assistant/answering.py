@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from difflib import get_close_matches
 
-from assistant.citing import ReadText, bind
+from assistant.citing import Binder, ReadText
 from assistant.code_context import CodeContext
 from assistant.documents import Corpus, Mention
-from assistant.generation import extract, roles_in_order
+from assistant.generation import Draft, LanguageModel, extract, roles_in_order
 from assistant.index import Index
+from assistant.prompts import PROMPT_VERSION
 from assistant.questions import Question, read_question
 from assistant.retrieval import Filters, Retrieved, Retriever, covered
-from assistant.types import Answer, Citation, Provision, Statement, Topic
+from assistant.types import Answer, Provision, Record, Said, Statement, Topic
+from assistant.writing import Writing, choose_passages, passages, write
 
 _NEAREST = 4
 _UNKNOWABLE = {
@@ -25,18 +29,25 @@ _UNKNOWABLE = {
 }
 
 
-def answer(
-    text: str,
-    retriever: Retriever,
-    filters: Filters,
-    read_text: ReadText,
-    code: CodeContext | None = None,
-) -> Answer:
-    """Answer a question, with the code that it is about, from the sources, or abstain.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A question with what was retrieved for it, before anything is said.
 
-    ``read_text`` gives the text that quotes are compared with: the file's, as it is now.
-    Raises QuestionError for a question that cannot be taken.
+    reason: why there will be no answer, or None. drafts: the extractive answer.
     """
+
+    question: Question
+    filters: Filters
+    retrieved: Retrieved
+    reason: str | None
+    drafts: list[Draft]
+    clock: _Clock
+
+
+def find(
+    text: str, retriever: Retriever, filters: Filters, code: CodeContext | None = None
+) -> Found:
+    """Read a question, with the code that it is about, and retrieve; raises QuestionError for one that cannot be taken."""
     clock = _Clock()
     index = retriever.index
     question = read_question(text, index.corpus, code)
@@ -44,32 +55,120 @@ def answer(
     found = retriever.retrieve(question, filters)
     clock.lap("retrieve")
     reason = _abstention(question, found, retriever)
-    statements: tuple[Statement, ...] = ()
-    citations: tuple[Citation, ...] = ()
-    withheld = 0
-    lead: tuple[str, ...] = ()
-    if reason is None:
-        drafts = roles_in_order(extract(question, found, index))
-        lead = drafts[0].spans[0].provision.phases[:1]
-        statements, citations, withheld = bind(drafts, found.documents, read_text)
-        if not statements:
-            reason = (
-                "Not covered: what was found could not be confirmed in its source, and is withheld."
-            )
-    clock.lap("answer")
-    return Answer(
-        question=question.text,
-        read_as=question.text,
+    drafts = [] if reason else roles_in_order(extract(question, found, index))
+    return Found(question, filters, found, reason, drafts, clock)
+
+
+def say(
+    asked: str,
+    found: Found,
+    retriever: Retriever,
+    read_text: ReadText,
+    model: LanguageModel | None = None,
+    record: Callable[[Record], None] | None = None,
+) -> Generator[Said | Answer, None, None]:
+    """The answer piece by piece, at last as a whole: from the sources' sentences, or by a model.
+
+    ``asked``: the question as it was asked. ``read_text`` gives the text that quotes are compared
+    with: the file's, as it is now. With a model, ``record`` is called with what became of its
+    answer; where that does not stand, the sources' sentences follow what was shown of it.
+    """
+    index = retriever.index
+    binder = Binder(found.retrieved.documents, read_text)
+    phases = found.filters.phases or found.question.phases
+    phases = phases or tuple(
+        phase for draft in found.drafts[:1] for phase in draft.spans[0].provision.phases[:1]
+    )
+    statements: list[Statement] = []
+    cited = 0
+    writing = None
+    if model and found.drafts:
+        spans = choose_passages(found.drafts, found.retrieved, index)
+        writing = Writing(passages(spans, binder.documents))
+        embed = retriever.embedder.embed
+        for statement in write(found.question.text, phases, spans, model, embed, binder, writing):
+            statements.append(statement)
+            yield Said(statement, tuple(binder.citations[cited:]))
+            cited = len(binder.citations)
+    written = len(statements)
+    if writing is None or not writing.stands:
+        for draft in found.drafts:
+            if quoted := binder.quote(draft):
+                statements.append(quoted)
+                yield Said(quoted, tuple(binder.citations[cited:]))
+                cited = len(binder.citations)
+    reason = found.reason
+    if not statements and reason is None:
+        reason = (
+            "Not covered: what was found could not be confirmed in its source, and is withheld."
+        )
+    found.clock.lap("answer")
+    answered = Answer(
+        question=asked,
+        read_as=found.question.text,
         outcome="answered" if statements else "abstained",
         reason=reason or "",
-        nearest=() if statements else _nearest(found, index),
-        phases=filters.phases or question.phases or lead,
-        statements=statements,
-        citations=citations,
-        withheld=withheld,
+        nearest=() if statements else _nearest(found.retrieved, index),
+        phases=phases,
+        statements=tuple(statements),
+        citations=tuple(binder.citations),
+        withheld=binder.withheld + (writing.withheld if writing else 0),
         corpus_version=index.corpus.version,
-        timings_ms=clock.laps,
-        noticed=question.noticed,
+        timings_ms=found.clock.laps,
+        noticed=found.question.noticed,
+        model=model.name if model and written else None,
+        note=_note(writing, written) if writing else "",
+    )
+    if model and writing and record:
+        record(_record(answered, found, model, writing))
+    yield answered
+
+
+def answer(
+    text: str,
+    retriever: Retriever,
+    filters: Filters,
+    read_text: ReadText,
+    model: LanguageModel | None = None,
+    code: CodeContext | None = None,
+) -> Answer:
+    """The whole answer to a question that stands on its own; see find and say."""
+    found = find(text, retriever, filters, code)
+    *_, answered = say(found.question.text, found, retriever, read_text, model)
+    assert isinstance(answered, Answer)
+    return answered
+
+
+def _note(writing: Writing, written: int) -> str:
+    """What a reader should know of a model's answer."""
+    if writing.stands:
+        return ""
+    why = (
+        f"The language model {writing.failure}."
+        if writing.failure
+        else "The sources do not bear most of what the language model wrote."
+        if writing.sentences
+        else "The language model wrote nothing."
+    )
+    return f"{why} {'What follows its checked sentences is' if written else 'This is'} quoted from the sources."
+
+
+def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writing) -> Record:
+    return Record(
+        question=answered.question,
+        read_as=answered.read_as,
+        phases=found.filters.phases,
+        kinds=found.filters.kinds,
+        jurisdictions=found.filters.jurisdictions,
+        sources=found.filters.sources,
+        collections=found.filters.collections,
+        without=found.filters.without,
+        model=model.name,
+        prompt_version=PROMPT_VERSION,
+        corpus_version=answered.corpus_version,
+        passages=writing.passages,
+        replies=tuple(writing.replies),
+        sentences=tuple(writing.sentences),
     )
 
 

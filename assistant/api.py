@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from assistant.answering import answer
+from assistant.answering import answer, find, say
 from assistant.checklists import PER_CONCERN, checklist
 from assistant.code_context import CodeContext
 from assistant.conversation import read_in_context
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import AssistantClosed, IndexFailure, QuestionError
+from assistant.generation import NO_MODEL, LanguageModel, Replayed, open_model
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.library import SHIPPED, Fetched, Library, Report, Shelf, load_official
+from assistant.prompts import PROMPT_VERSION
 from assistant.questions import MAX_CHARS, clean_text, read_question
 from assistant.recipe import read_recipe
 from assistant.retrieval import (
@@ -29,7 +31,7 @@ from assistant.retrieval import (
     official_passage,
 )
 from assistant.settings import Settings, load_settings
-from assistant.types import Answer, Checklist, Document, Provision, Said
+from assistant.types import Answer, Checklist, Document, Provision, Record, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Assistant:
         self._reader: Retriever | None = retriever
         self._reread = Rereader(corpus.folder)
         self._shelf = retriever.shelf
+        self._models: dict[str, LanguageModel] = {}
         self.library = Library(settings, retriever.embedder)
 
     @classmethod
@@ -120,6 +123,8 @@ class Assistant:
         collection: str | Sequence[str] | None = None,
         without: str | Sequence[str] | None = None,
         history: Sequence[Answer] = (),
+        model: str | None = None,
+        record: Callable[[Record], None] | None = None,
     ) -> Answer:
         """Answer a question, or abstain.
 
@@ -128,15 +133,28 @@ class Assistant:
         value or several. history: the answers before, oldest first, that a follow-up refers to; what
         it was taken to mean is the answer's ``read_as``. code: what the question is about; what it
         uses steers retrieval, is named in ``Answer.noticed``, and is neither kept nor shown otherwise.
-        Raises QuestionError, naming the known values, for an unknown one, and for a question that is
-        empty or longer than 2,000 characters, or code that is too long.
+        model: "provider:name" of the language model that writes, or "none"; that of the settings
+        unless given. record: called with the record of a model's answer.
+
+        Raises QuestionError, naming the known values, for an unknown one, and for a question that
+        is empty or longer than 2,000 characters, or code that is too long; SettingsError for a model that cannot be opened.
+        What a model does wrong raises nothing: see the answer's ``note``.
         """
-        filters = self._filters(phase, kind, jurisdiction, source, collection, without)
-        reading = read_in_context(question, history, self.corpus, self._covers, code)
-        if not filters.phases:
-            filters = replace(filters, phases=reading.phases)
-        answered = answer(reading.text, self._retriever, filters, self._read_text, code)
-        return replace(answered, question=clean_text(question))
+        *_, answered = self.stream(
+            question,
+            code=code,
+            phase=phase,
+            kind=kind,
+            jurisdiction=jurisdiction,
+            source=source,
+            collection=collection,
+            without=without,
+            history=history,
+            model=model,
+            record=record,
+        )
+        assert isinstance(answered, Answer)
+        return answered
 
     def stream(
         self,
@@ -150,23 +168,53 @@ class Assistant:
         collection: str | Sequence[str] | None = None,
         without: str | Sequence[str] | None = None,
         history: Sequence[Answer] = (),
-    ) -> Iterator[Said | Answer]:
+        model: str | None = None,
+        record: Callable[[Record], None] | None = None,
+    ) -> Generator[Said | Answer, None, None]:
         """Answer piece by piece: each statement with its new citations, at last the whole answer.
 
-        What was yielded has been verified. Raises as ``ask`` does, before the first piece.
+        What was yielded has been verified and stays in the answer. Closing the iterator ends the
+        request to a model. Raises as ``ask`` does, before the first piece.
         """
-        answered = self.ask(
-            question,
-            code=code,
-            phase=phase,
-            kind=kind,
-            jurisdiction=jurisdiction,
-            source=source,
-            collection=collection,
-            without=without,
-            history=history,
+        filters = self._filters(phase, kind, jurisdiction, source, collection, without)
+        reading = read_in_context(question, history, self.corpus, self._covers, code)
+        if not filters.phases:
+            filters = replace(filters, phases=reading.phases)
+        writer = self._model(self.settings.model if model is None else model)
+        found = find(reading.text, self._retriever, filters, code)
+        asked = clean_text(question)
+        return say(asked, found, self._retriever, self._read_text, writer, record)
+
+    def replay(self, record: Record) -> Answer:
+        """The answer that a record belongs to, made again without the model.
+
+        Raises QuestionError if the corpus or the words sent to models have changed since.
+        """
+        if (record.corpus_version, record.prompt_version) != (self.corpus.version, PROMPT_VERSION):
+            raise QuestionError(
+                f"The record was made with corpus {record.corpus_version} and prompt "
+                f"{record.prompt_version}. Replay it with the release that made it."
+            )
+        filters = Filters(
+            record.phases,
+            record.kinds,
+            record.jurisdictions,
+            record.sources,
+            record.collections,
+            record.without,
         )
-        return _pieces(answered)
+        model = Replayed(record.model, record.replies)
+        answered = answer(record.read_as, self._retriever, filters, self._read_text, model)
+        return replace(answered, question=record.question)
+
+    def _model(self, name: str) -> LanguageModel | None:
+        """The language model of a name, opened once; None for "none"."""
+        if name == NO_MODEL:
+            return None
+        if name not in self._models:
+            base_url, timeout_s = self.settings.model_base_url, self.settings.model_timeout_s
+            self._models[name] = open_model(name, base_url, timeout_s)
+        return self._models[name]
 
     def checklist(
         self,
@@ -386,14 +434,6 @@ class Assistant:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _pieces(answered: Answer) -> Iterator[Said | Answer]:
-    by_number = {citation.number: citation for citation in answered.citations}
-    for statement in answered.statements:
-        new = [by_number.pop(number) for number in statement.citations if number in by_number]
-        yield Said(statement, tuple(new))
-    yield answered
 
 
 def _known(name: str, given: str | Sequence[str] | None, allowed: list[str]) -> tuple[str, ...]:

@@ -20,23 +20,47 @@ def bind(
     the same place when the corpus was opened, or whose document has another digest, bears nothing.
     ``documents`` holds the documents of all spans by source id.
     """
-    citations: dict[tuple[str, int, int], Citation] = {}
-    statements: list[Statement] = []
-    withheld = 0
-    for draft in drafts:
-        sound = [span for span in draft.spans if _found_again(span, documents, read_text)]
+    binder = Binder(documents, read_text)
+    statements = [statement for draft in drafts if (statement := binder.quote(draft))]
+    return tuple(statements), tuple(binder.citations), binder.withheld
+
+
+class Binder:
+    """Numbers citations in the order of their first use.
+
+    documents: those of all spans, by source id. citations: those so far. withheld: how many drafts
+    could not be quoted.
+    """
+
+    def __init__(self, documents: Mapping[str, Document], read_text: ReadText) -> None:
+        self.documents, self._read_text = documents, read_text
+        self._numbers: dict[tuple[str, int, int], int] = {}
+        self.citations: list[Citation] = []
+        self.withheld = 0
+
+    def quote(self, draft: Draft) -> Statement | None:
+        """The statement of a draft; None if its first quote is not found in its source."""
+        sound = [span for span in draft.spans if self.found(span)]
         if not sound or sound[0] is not draft.spans[0]:
-            withheld += 1
-            continue
+            self.withheld += 1
+            return None
+        text = self.documents[sound[0].provision.source_id].quote(sound[0].segment)
+        return Statement(text, draft.role, self.cite(sound))
+
+    def found(self, span: Span) -> bool:
+        """Whether a span's text still stands where it was read."""
+        return _found_again(span, self.documents, self._read_text)
+
+    def cite(self, spans: Iterable[Span]) -> tuple[int, ...]:
+        """The numbers of spans; a new one for each that was not cited yet."""
         numbers = []
-        for span in sound:
+        for span in spans:
             key = (span.provision.source_id, span.segment.start, span.segment.stop)
-            if key not in citations:
-                citations[key] = _citation(len(citations) + 1, span, documents)
-            numbers.append(citations[key].number)
-        text = documents[sound[0].provision.source_id].quote(sound[0].segment)
-        statements.append(Statement(text, draft.role, tuple(numbers)))
-    return tuple(statements), tuple(citations.values()), withheld
+            if key not in self._numbers:
+                self._numbers[key] = len(self._numbers) + 1
+                self.citations.append(_citation(self._numbers[key], span, self.documents))
+            numbers.append(self._numbers[key])
+        return tuple(numbers)
 
 
 def _found_again(span: Span, documents: Mapping[str, Document], read_text: ReadText) -> bool:

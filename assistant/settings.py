@@ -29,6 +29,9 @@ class Settings:
     library: folder for the user's own documents.
     embedding_model: "bundled", or the name or path of a sentence-transformers model.
     lock_timeout_s: how long a build waits for another build, in seconds (>= 0).
+    model: "none", or the language model that writes answers, as "provider:name"; see docs/models.md.
+    model_base_url: where its provider is reached; "" for the provider's own address.
+    model_timeout_s: the longest silence of a model, and the longest reply, in seconds.
     """
 
     corpus: Path = field(default_factory=paths.corpus_folder)
@@ -37,6 +40,9 @@ class Settings:
     library: Path = field(default_factory=paths.default_library)
     embedding_model: str = BUNDLED_MODEL
     lock_timeout_s: float = 600.0
+    model: str = "none"
+    model_base_url: str = ""
+    model_timeout_s: float = 60.0
 
 
 def settings_file() -> Path:

@@ -6,6 +6,7 @@ Offsets are counted in characters (Python string indices) of ``Document.text`` a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -179,9 +180,12 @@ class Answer:
     outcome: "answered" or "abstained". reason: why it abstained, a sentence; else "".
     nearest: covered topics, when abstained. phases: as given, else as read off
     the question, else that of the provision which answers.
-    withheld: statements left out because their quote was not found in its document.
+    withheld: statements left out because their quote was not found in its document, or because
+    what a model wrote is not borne by the passages that it cites.
     timings_ms: milliseconds by step; the only field that differs when a question is repeated.
     noticed: what the code shows that came with the question, the most telling first.
+    model: the language model that wrote statements, as "provider:name"; null if none did.
+    note: what became of a model's answer, a sentence or two; "" if there is nothing to say.
     """
 
     question: str
@@ -196,6 +200,8 @@ class Answer:
     corpus_version: str
     timings_ms: dict[str, float] = field(compare=False)
     noticed: tuple[Noticed, ...]
+    model: str | None = None
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""
@@ -208,6 +214,90 @@ class Said:
 
     statement: Statement
     citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A sentence of a source as a model is given it; ``key`` is how the model may cite it.
+
+    provision: the provision's id. source: in words, where it stands.
+    """
+
+    key: str
+    provision: str
+    start: int
+    stop: int
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model sent; failure: why it is not whole, or ""."""
+
+    text: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A sentence that a model wrote. reasons: why it was refused, and its repair; empty if shown.
+
+    scores: the evidence that the passages bear it; empty where a rule decided.
+    """
+
+    text: str
+    keys: tuple[str, ...]
+    reasons: tuple[str, ...]
+    scores: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that went into a model's answer and came out of it; ``Assistant.replay`` needs no more.
+
+    read_as: the question that the model was given. replies: in the order of the requests, the
+    answer's first. sentences: all that it wrote, with what became of them.
+    """
+
+    question: str
+    read_as: str
+    phases: tuple[str, ...]
+    kinds: tuple[str, ...]
+    jurisdictions: tuple[str, ...]
+    sources: tuple[str, ...]
+    collections: tuple[str, ...]
+    without: tuple[str, ...]
+    model: str
+    prompt_version: str
+    corpus_version: str
+    passages: tuple[Passage, ...]
+    replies: tuple[Reply, ...]
+    sentences: tuple[Checked, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as dictionaries and sequences that json can write."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Record:
+        """The record that ``to_dict`` gave, after a passage through JSON."""
+        values: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()
+        }
+        parts = (("passages", Passage), ("replies", Reply), ("sentences", Checked))
+        for name, kind in parts:
+            values[name] = tuple(kind(**_frozen(row)) for row in raw[name])
+        return cls(**values)
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(tuple(part) if isinstance(part, list) else part for part in value)
+        if isinstance(value, list | tuple)
+        else value
+        for name, value in row.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

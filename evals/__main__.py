@@ -11,6 +11,9 @@
     readme      rewrite what is generated of README.md and docs
     adapt       train the adapter of the embedding model on the corpus
     fit         fit ranking and abstention on development questions
+    checker     precision and recall of the checker of model answers
+    faults      how many faults of a language model reach the user
+    attacks     whether orders planted in the sources change what is said
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -18,9 +21,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -29,13 +34,13 @@ from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
-from assistant.embedding import bundled_model, file_sha256
+from assistant.embedding import bundled_model, file_sha256, open_embedder
 from assistant.errors import CorpusError
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
-from evals import NO_LIBRARY, fit, follow_ups, readme, report
+from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
@@ -263,6 +268,45 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_checker(arguments: argparse.Namespace) -> int:
+    """Print the checker's figures and keep them, or the thresholds that development pairs give."""
+    settings = Settings()
+    model = read_recipe(settings.recipe).model
+    embed = checker.remembering(open_embedder(settings.embedding_model, model, settings.cache))
+    if arguments.fit:
+        print(checker.fit(embed))
+        return 0
+    result = {
+        split: checker.figures(checker.passed(checker.load_pairs(split), embed))
+        for split in ("dev", "held-out")
+    } | {"mechanical": checker.mechanical(load_corpus(settings.corpus))}
+    path = readme.RESULTS / "checker.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(checker.markdown(result))
+    return 0
+
+
+def plant_faults(arguments: argparse.Namespace) -> int:
+    """Let a scripted model err and break, print what reached the user, and keep it."""
+    trials = itertools.chain(faults.written(), faults.broken())
+    rows = faults.table(faults.carried_out(trials, load_settings(library=NO_LIBRARY)))
+    path = readme.RESULTS / "faults.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(faults.markdown(rows))
+    return 0
+
+
+def plant_orders(arguments: argparse.Namespace) -> int:
+    """Plant orders to an assistant in a copy of the corpus, print what they did, and keep it."""
+    settings = load_settings(library=NO_LIBRARY)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = attacks.table(attacks.attack(attacks.load_payloads(), settings, Path(folder)))
+    path = readme.RESULTS / "attacks.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(attacks.markdown(rows))
+    return 0
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -306,6 +350,13 @@ def main() -> int:
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip
     command.set_defaults(run=fit_ranking)
+    command = commands.add_parser("checker")
+    command.add_argument("--fit", action="store_true", help="print the fitted thresholds")
+    command.set_defaults(run=check_checker)
+    command = commands.add_parser("faults")
+    command.set_defaults(run=plant_faults)
+    command = commands.add_parser("attacks")
+    command.set_defaults(run=plant_orders)
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from assistant import Assistant, json_schema, load_settings
 from assistant.schema import VERSIONS
-from evals import NO_LIBRARY, follow_ups, snippets
+from evals import NO_LIBRARY, attacks, checker, faults, follow_ups, snippets
 from evals.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,9 +43,18 @@ def blocks() -> dict[str, str]:
         "figures": _figures("held_out", "fresh"),
         "follow_ups": _follow_ups(),
         "code": _code(),
+        "checker": checker.markdown(_kept("checker")),
+        "faults": faults.markdown(_kept("faults")),
+        "attacks": attacks.markdown(_kept("attacks")),
         "peers": (RESULTS / "peers.md").read_text("utf-8").strip(),
         "bench": (RESULTS / "bench.md").read_text("utf-8").strip(),
     }
+
+
+def _kept(name: str) -> dict[str, Any]:
+    """The committed figures of a name."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    return found
 
 
 def _list(counts: dict[str, int]) -> str:

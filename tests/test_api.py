@@ -71,6 +71,8 @@ KEYS = {
     "corpus_version",
     "timings_ms",
     "noticed",
+    "model",
+    "note",
 }
 
 

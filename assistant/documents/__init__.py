@@ -6,6 +6,7 @@ from assistant.documents.crosswalk import Link
 from assistant.documents.elsewhere import named_elsewhere
 from assistant.documents.identifiers import Family, Mention, find_mentions
 from assistant.documents.reread import Rereader
+from assistant.documents.suspicion import looks_suspicious
 
 __all__ = [
     "CodeSign",
@@ -17,6 +18,7 @@ __all__ = [
     "Rereader",
     "find_mentions",
     "load_corpus",
+    "looks_suspicious",
     "named_elsewhere",
     "parse_document",
 ]

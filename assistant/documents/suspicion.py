@@ -243,6 +243,11 @@ def find_suspicions(text: str, blocks: Sequence[Block]) -> tuple[Suspicion, ...]
     return tuple(sorted(found, key=lambda entry: entry.start))
 
 
+def looks_suspicious(sentence: str) -> bool:
+    """Whether a sentence is addressed to an assistant, or holds what a reader does not see."""
+    return any(found for spans in (_invisible, _orders) for found in spans(sentence))
+
+
 def _invisible(text: str) -> Iterator[Suspicion]:
     if text.isascii():
         return

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,13 +25,15 @@ from assistant.checklists import PER_CONCERN
 from assistant.code_context import CodeContext
 from assistant.conversation import HISTORY
 from assistant.errors import AssistantError, QuestionError
+from assistant.generation import NO_MODEL
 from assistant.index import Progress
 from assistant.interfaces import library, render
 from assistant.interfaces.guard import Limits, read_access, read_accounts
 from assistant.interfaces.heatmap import coverage_svg
 from assistant.schema import json_schema
 from assistant.settings import load_settings
-from assistant.types import Answer, Provision
+from assistant.types import Answer, Provision, Record, Said
+from assistant.writing import check_model
 
 app = typer.Typer(
     help="Cited answers to safety questions about software built on pre-trained models.",
@@ -43,6 +45,8 @@ index_app = typer.Typer(help="Build, inspect and verify the index.", no_args_is_
 app.add_typer(index_app, name="index")
 feedback_app = typer.Typer(help="What readers of the chat page thought.", no_args_is_help=True)
 app.add_typer(feedback_app, name="feedback")
+model_app = typer.Typer(help="Try a language model.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 app.add_typer(library.app)
 sources_app = typer.Typer(help="List what the corpus holds; fetch the official texts.")
 app.add_typer(sources_app, name="sources")
@@ -65,6 +69,12 @@ Collection = Annotated[
     ),
 ]
 Without = Annotated[list[str] | None, typer.Option("--without", help="Leave this collection out.")]
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help='Language model that writes: provider:name, or "none".'),
+]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Address of the model's server.")]
 
 
 class _Interrupted(BaseException):
@@ -136,6 +146,11 @@ def ask(
     manifest: Annotated[
         Path | None, typer.Option("--manifest", help="The list of its dependencies.")
     ] = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Write what a model was given and sent.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the sources, or say that they do not cover it."""
@@ -148,8 +163,9 @@ def ask(
             selection="\n".join(lines),
             manifest=_text_of(str(manifest)) if manifest else "",
         )
-    with _opened() as assistant:
-        answer = assistant.ask(
+    records: list[Record] = []
+    with _opened(model=model, model_base_url=base_url) as assistant:
+        pieces = assistant.stream(
             question,
             code=code,
             phase=phase,
@@ -157,8 +173,32 @@ def ask(
             jurisdiction=jurisdiction,
             collection=collection,
             without=without,
+            record=records.append,
         )
+        with closing(pieces):
+            answer = _streamed(pieces, live=not as_json and assistant.settings.model != NO_MODEL)
         _show(as_json, answer.to_dict(), lambda: render.answer(answer, first))
+    if record is not None:
+        text = json.dumps([entry.to_dict() for entry in records], ensure_ascii=False, indent=1)
+        record.write_text(text, encoding="utf-8")
+
+
+def _streamed(pieces: Iterator[Said | Answer], live: bool) -> Answer:
+    """The whole answer; a person at a terminal sees each statement until it is there."""
+    if not (live and sys.stdout.isatty()):
+        *_, answer = pieces
+        assert isinstance(answer, Answer)
+        return answer
+    from rich.live import Live
+
+    said: list[Any] = []
+    with Live(console=render.console(), transient=True) as view:
+        for piece in pieces:
+            if isinstance(piece, Answer):
+                return piece
+            said.append(render.piece(piece))
+            view.update(render.stack(said))
+    raise AssertionError("a stream ends with its answer")
 
 
 def _lines_of(file: str) -> tuple[str, int, int | None]:
@@ -188,12 +228,14 @@ def talk(
     phase: Phase = None,
     kind: Kind = None,
     jurisdiction: Jurisdiction = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one answer a line.")] = False,
 ) -> None:
     """Answer one question a line, each after what was asked before it; an empty line ends."""
     gc.enable()
     history: list[Answer] = []
-    with _opened() as assistant:
+    with _opened(model=model, model_base_url=base_url) as assistant:
         for question in _lines():
             try:
                 answer = assistant.ask(
@@ -546,11 +588,30 @@ def index_verify() -> None:
         )
 
 
+@model_app.command("check")
+def model_check(
+    model: Annotated[
+        str | None, typer.Argument(help="provider:name; that of the settings unless given.")
+    ] = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Say whether a language model answers, streams, and keeps the citation format."""
+    settings = load_settings(model=model, model_base_url=base_url)
+    found = check_model(settings.model, settings.model_base_url, settings.model_timeout_s)
+    marks = {"answers": found.answers, "streams": found.streams, "cites": found.cites}
+    for name, good in marks.items():
+        print(f"{name}: {'yes' if good else 'no'}")
+    if found.problem:
+        print(f"The language model {found.problem}.", file=sys.stderr)
+    if not all(marks.values()):
+        raise typer.Exit(1)
+
+
 @contextmanager
-def _opened(build: bool = True) -> Iterator[Assistant]:
+def _opened(build: bool = True, **settings: str | None) -> Iterator[Assistant]:
     """The assistant; where the index is missing or out of date it is built, with a progress bar."""
     with _progress() as progress:
-        assistant = Assistant.open(load_settings(), build=build, progress=progress)
+        assistant = Assistant.open(load_settings(**settings), build=build, progress=progress)
     with assistant:
         yield assistant
 

@@ -13,7 +13,16 @@ from rich.text import Text as RichText
 from assistant.api import SourceSummary
 from assistant.documents import Link
 from assistant.retrieval import Hit
-from assistant.types import Answer, Checklist, Citation, Document, Noticed, Provision, Statement
+from assistant.types import (
+    Answer,
+    Checklist,
+    Citation,
+    Document,
+    Noticed,
+    Provision,
+    Said,
+    Statement,
+)
 
 
 def printable(text: str) -> str:
@@ -96,14 +105,20 @@ def _answered(answered: Answer) -> RenderableType:
         elif role == "requirement" and not _cites_law(answered):
             parts += [Text(), Text(heading, "bold cyan"), Text("  – nothing specific found", "dim")]
     if answered.withheld:
-        parts += [
-            Text(),
-            Text(f"Withheld: {answered.withheld} (not found again in the source)", "yellow"),
-        ]
+        why = (
+            "not borne by the sources" if _used_model(answered) else "not found again in the source"
+        )
+        parts += [Text(), Text(f"Withheld: {answered.withheld} ({why})", "yellow")]
+    if answered.note:
+        parts += [Text(), Text(answered.note, "yellow")]
     parts += [Text(), Text("Sources", "bold cyan")]
     parts += [_reference(citations) for citations in _by_provision(answered.citations)]
     parts += [Text(), Text(_footer(answered), "dim")]
     return Group(*parts)
+
+
+def _used_model(answered: Answer) -> bool:
+    return bool(answered.model or answered.note)
 
 
 def _cites_law(answered: Answer) -> bool:
@@ -154,6 +169,8 @@ def _footer(answered: Answer) -> str:
     read = [answered.read_as] if answered.read_as != answered.question else []
     if answered.statements:
         read.append(", ".join(answered.phases) or "any phase")
+    if answered.model:
+        read.append(f"written by {answered.model} and checked")
     corpus = f"corpus {answered.corpus_version}"
     return f"Read as: {' · '.join([*read, corpus])}" if read else corpus
 
@@ -168,6 +185,16 @@ def _abstention(answered: Answer) -> RenderableType:
         ]
     parts += [Text(), Text(_footer(answered), "dim")]
     return Group(*parts)
+
+
+def stack(parts: Iterable[RenderableType]) -> RenderableType:
+    """One below the other."""
+    return Group(*parts)
+
+
+def piece(said: Said) -> RenderableType:
+    """A statement of an answer under way."""
+    return _said(said.statement, "bold" if said.statement.role == "answer" else "")
 
 
 def checklist(found: Checklist, titles: Mapping[str, str]) -> RenderableType:

@@ -94,6 +94,17 @@ def spans_of(provision: Provision, index: Index) -> list[Span]:
     ]
 
 
+def spans_in(provision: Provision, found: Retrieved, index: Index) -> list[Span]:
+    """The sentences of a provision that was found, in the corpus or in the library."""
+    vectors = found.sentences.get(provision.id)
+    if vectors is None:
+        return spans_of(provision, index)
+    return [
+        Span(provision, segment, vector)
+        for segment, vector in zip(provision.segments, vectors, strict=True)
+    ]
+
+
 def extract(question: Question, found: Retrieved, index: Index) -> list[Draft]:
     """Choose what to say: the direct answer, what to do, what the law requires, what happened."""
     return _Extractor(question, found, index).drafts()
@@ -290,13 +301,7 @@ class _Extractor:
         )
 
     def _spans(self, provision: Provision) -> list[Span]:
-        vectors = self.found.sentences.get(provision.id)
-        if vectors is None:
-            return spans_of(provision, self.index)
-        return [
-            Span(provision, segment, vector)
-            for segment, vector in zip(provision.segments, vectors, strict=True)
-        ]
+        return spans_in(provision, self.found, self.index)
 
     def _cosine(self, span: Span) -> float:
         return float(np.dot(span.vector, self.found.vector))

@@ -1,0 +1,219 @@
+"""The checker of model answers: one thing wrong at a time, then the labelled pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from assistant import Assistant
+from assistant.checking import FITTED, Thresholds, check, stem
+from assistant.documents import Corpus
+from evals.checker import (
+    MECHANICAL,
+    PARAPHRASED,
+    SUPPORTED,
+    figures,
+    fit,
+    load_pairs,
+    mechanical,
+    passed,
+    remembering,
+)
+from tests.conftest import HashEmbedder
+
+QUOTE = (
+    "In the EU, a controller must notify a personal data breach to the supervisory authority within "
+    "72 hours of 2 August 2026 under Art. 33(1), unless a risk to people is unlikely."
+)
+NAMES = ("Art. 33(1)", "GDPR", "European Union")
+
+
+def verdict(sentence: str, quotes: Sequence[str] = (QUOTE,), **thresholds: float) -> str | None:
+    embed = HashEmbedder().embed
+    return check(
+        sentence, quotes, NAMES, embed, Thresholds(**({"sentence": 0.1} | thresholds))
+    ).fault
+
+
+def test_a_whole_quote_passes() -> None:
+    assert verdict(QUOTE) is None
+
+
+def test_a_part_in_other_order_passes() -> None:
+    said = "Within 72 hours, a controller must notify the supervisory authority of a data breach."
+    assert verdict(said) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("72 hours", "48 hours", "value"),
+        ("72 hours", "72 days", "value"),
+        ("2 August 2026", "3 August 2026", "value"),
+        ("2 August 2026", "2 August 2025", "value"),
+        ("2 August 2026", "2026-08-03", "value"),
+        ("Art. 33(1)", "Art. 33(2)", "value"),
+        ("Art. 33(1)", "`--report-breach`", "value"),
+        ("In the EU", "In the US and the EU", "name"),
+        ("within", "only within", "quantity"),
+        ("must notify", "must not notify", "negation"),
+        (
+            ", unless a risk to people is unlikely",
+            ", though risk to people is unlikely",
+            "negation",
+        ),
+        ("must", "should", "obligation"),
+        ("must", "may", "obligation"),
+        ("supervisory authority", "auditor", "actor"),
+        ("personal data breach", "personal data theft", "support"),
+        ("unlikely.", "unlikely, and publish a report about its cause.", "support"),
+    ],
+)
+def test_one_thing_wrong_fails(old: str, new: str, fault: str) -> None:
+    assert old in QUOTE
+    assert verdict(QUOTE.replace(old, new)) == fault
+
+
+@pytest.mark.parametrize(
+    ("sentence", "fault"),
+    [
+        (
+            "See [this page](https://example.org/a) on how a controller must notify a breach.",
+            "form",
+        ),
+        ("![breach](x) A controller must notify a personal data breach.", "form"),
+        ("A controller must <b>notify</b> a personal data breach.", "form"),
+        ("Yes.", "form"),
+        ("A controller must notify " + "a personal data breach " * 30, "form"),
+    ],
+)
+def test_what_is_no_plain_sentence_fails(sentence: str, fault: str) -> None:
+    assert verdict(sentence) == fault
+
+
+def test_a_month_is_no_permission() -> None:
+    assert verdict("In May 2024 it failed twice.", ["It failed twice in May 2024."]) is None
+
+
+def test_the_same_date_in_another_form_passes() -> None:
+    quote = ["The rules on logs apply from 2 August 2026."]
+    assert verdict("The rules on logs apply from 2026-08-02.", quote) is None
+
+
+def test_numbers_compare_whatever_their_form() -> None:
+    quote = ["A breach can cost up to EUR 35 000 000 or seven items."]
+    assert verdict("A breach can cost up to EUR 35,000,000 or 7 items.", quote) is None
+
+
+def test_exchanged_numbers_fail() -> None:
+    quote = ["The study sorted posts into 32 issues and 24 solutions."]
+    assert verdict("The study sorted posts into 24 issues and 32 solutions.", quote) == "value"
+    quote = ["Report critical incidents within 4 hours, high ones within 24 hours."]
+    said = "Report critical incidents within 24 hours, high ones within 4 hours."
+    assert verdict(said, quote) == "exchange"
+
+
+def test_who_does_what_to_whom() -> None:
+    quote = ["An attacker impersonates an organisation on a public hub."]
+    assert verdict("An organisation impersonates an attacker on a public hub.", quote) == "actor"
+
+
+def test_opposites_fail() -> None:
+    quote = ["Keep the cache private and delete old files."]
+    assert verdict("Keep the cache public and delete old files.", quote) == "opposite"
+
+
+def test_advice_may_stand_for_an_imperative() -> None:
+    quote = ["Delete old files from the cache."]
+    assert verdict("You should delete old files from the cache.", quote) is None
+    assert verdict("You must delete old files from the cache.", quote) == "obligation"
+
+
+def test_what_a_passage_reports_is_not_said_as_if_it_were_so() -> None:
+    quote = ["Attackers claim that the model is safe for every patient."]
+    assert verdict("The model is safe for every patient.", quote) == "report"
+    assert verdict("Attackers claim that the model is safe for every patient.", quote) is None
+    assert (
+        verdict("Attackers may claim the model is safe for every patient.", quote) == "obligation"
+    )
+
+
+def test_an_articles_number_is_no_amount() -> None:
+    quote = ["A controller must notify a breach within some hours."]
+    assert verdict("Under Art. 33(1) a controller must notify a breach.", quote) is None
+    said = "A controller must notify a breach within some 33(1) hours."
+    assert verdict(said, quote) == "value"
+
+
+def test_names_of_the_source_may_be_used() -> None:
+    quote = ["A controller must notify a breach."]
+    assert verdict("Under the GDPR, a controller must notify a breach.", quote) is None
+
+
+def test_the_reason_names_what_is_wrong() -> None:
+    found = check(QUOTE.replace("72", "48"), [QUOTE], (), HashEmbedder().embed)
+    assert not found.passed
+    assert "'48'" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("approves", "approval"), ("policies", "policy"), ("checked", "checking"),
+        ("recommendation", "recommends"), ("analysing", "analysis"), ("organize", "organise"),
+    ],
+)  # fmt: skip
+def test_forms_of_a_word_are_one(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("provider", "provide"), ("deployer", "deploy"), ("trusted", "untrusted"), ("LLM01", "LLM02")],
+)
+def test_other_words_are_not(one: str, other: str) -> None:
+    assert stem(one) != stem(other)
+
+
+@pytest.mark.parametrize("name", MECHANICAL)
+def test_alterations_alter(name: str) -> None:
+    text = "A tool `x.pickle` must not load 3 files and should keep 12."
+    assert MECHANICAL[name](text) != text or name == "negation added"
+
+
+def test_every_corpus_sentence_bears_itself_and_none_of_its_alterations(
+    small_corpus: Corpus,
+) -> None:
+    found = mechanical(small_corpus)
+    whole, of = found.pop("unaltered")
+    assert whole == of > 10
+    assert all(through == 0 < made for through, made in found.values())
+
+
+def test_pairs_are_whole(assistant: Assistant) -> None:
+    pairs = load_pairs()
+    assert len(pairs) >= 300
+    assert len({pair.id for pair in pairs}) == len(pairs)
+    by_split = {
+        split: {pair.provision for pair in pairs if pair.split == split}
+        for split in ("dev", "held-out")
+    }
+    assert not by_split["dev"] & by_split["held-out"]
+    for pair in pairs:
+        provision = assistant.corpus.by_id[pair.provision]
+        document = assistant.corpus.by_source[provision.source_id]
+        known = {document.quote(segment) for segment in provision.segments}
+        assert set(pair.quotes) <= known, pair.id
+
+
+def test_no_exact_fault_passes_and_few_others(assistant: Assistant) -> None:
+    embed = remembering(assistant._retriever.embedder)
+    assert fit(embed) == FITTED
+    found = figures(passed(load_pairs("held-out"), embed))
+    exact = {name: count for name, (count, _) in found["passed"].items() if name not in PARAPHRASED}
+    assert set(exact.values()) == {0}
+    claims = [found["passed"][name] for name in PARAPHRASED]
+    assert sum(count for count, _ in claims) <= 0.05 * sum(of for _, of in claims)
+    assert found["recall"] > 0.75
+    assert SUPPORTED not in found["passed"]
