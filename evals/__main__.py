@@ -13,6 +13,7 @@
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
     faults      how many faults of a language model reach the user
+    judge       let a language model judge the first statements of a run
     attacks     whether orders planted in the sources change what is said
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
@@ -36,6 +37,7 @@ from assistant import Assistant, AssistantError, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
 from assistant.embedding import bundled_model, file_sha256, open_embedder
 from assistant.errors import CorpusError
+from assistant.generation import open_model
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
@@ -43,6 +45,7 @@ from assistant.taxonomy import load_taxonomy
 from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme, report
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
+from evals.judge import ModelJudge, compare_judges
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
 from evals.run import run_questions
 from evals.snippets import load_snippets, markdown, run_snippets
@@ -224,6 +227,23 @@ def make_report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def judge(arguments: argparse.Namespace) -> int:
+    """Let a language model judge the first statements of a run; print its verdicts as JSON."""
+    settings = load_settings(model=arguments.model, model_base_url=arguments.base_url)
+    model = open_model(settings.model, settings.model_base_url, settings.model_timeout_s)
+    result = json.loads((arguments.run_folder / "result.json").read_text("utf-8"))
+    lines = (arguments.run_folder / "rows.jsonl").read_text("utf-8").splitlines()[1:]
+    by_id = {row["id"]: row for row in map(json.loads, lines)}
+    rows = [by_id[entry["id"]] for entry in result["table"]]
+    with Progress(transient=True) as bar:
+        task = bar.add_task("Judging", total=len(rows))
+        found = compare_judges(
+            result["table"], rows, ModelJudge(model), lambda count: bar.advance(task, count)
+        )
+    print(json.dumps({"model": model.name, **found}, indent=2))
+    return 0
+
+
 def adapt(arguments: argparse.Namespace) -> int:
     """Train index/adapter.safetensors; its digest, which is printed, belongs in recipe.toml."""
     from sentence_transformers import SentenceTransformer
@@ -344,6 +364,11 @@ def main() -> int:
     command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
+    command = commands.add_parser("judge")
+    command.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
+    command.add_argument("--model", required=True, help="provider:name")
+    command.add_argument("--base-url")
+    command.set_defaults(run=judge)
     command = commands.add_parser("adapt")
     command.set_defaults(run=adapt)
     command = commands.add_parser("fit")
