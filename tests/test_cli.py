@@ -35,6 +35,8 @@ ANSWER_KEYS = [
     "withheld",
     "corpus_version",
     "timings_ms",
+    "model",
+    "note",
 ]
 CITATION_KEYS = [
     "number",
