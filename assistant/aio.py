@@ -92,6 +92,7 @@ class AsyncAssistant:
 
     ask = _awaited(Assistant.ask)
     stream = _iterated(Assistant.stream)
+    replay = _awaited(Assistant.replay)
     checklist = _awaited(Assistant.checklist)
     search = _awaited(Assistant.search)
     confidence = _awaited(Assistant.confidence)

@@ -36,6 +36,8 @@ ANSWER_KEYS = [
     "corpus_version",
     "timings_ms",
     "noticed",
+    "model",
+    "note",
 ]
 CITATION_KEYS = [
     "number",

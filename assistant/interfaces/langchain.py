@@ -33,7 +33,8 @@ class SafetyRetriever(BaseRetriever):
 
     ``page_content`` is the provision's text. The metadata has the names of Citation (``source_id``,
     ``locator``, ``url``, ``start``, ``stop`` …) and ``score``; the ``id`` is ``source-id#locator``.
-    phase steers the ranking; kind, jurisdiction and source limit what may be found.
+    phase steers the ranking; kind, jurisdiction, source, collection and without limit what may be
+    found.
     Raises as ``Assistant.search`` does.
     """
 
@@ -43,6 +44,8 @@ class SafetyRetriever(BaseRetriever):
     kind: str | Sequence[str] | None = None
     jurisdiction: str | Sequence[str] | None = None
     source: str | Sequence[str] | None = None
+    collection: str | Sequence[str] | None = None
+    without: str | Sequence[str] | None = None
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
@@ -54,6 +57,8 @@ class SafetyRetriever(BaseRetriever):
             kind=self.kind,
             jurisdiction=self.jurisdiction,
             source=self.source,
+            collection=self.collection,
+            without=self.without,
         )
         return [_document(hit) for hit in hits]
 
@@ -61,6 +66,7 @@ class SafetyRetriever(BaseRetriever):
 def _document(hit: Hit) -> Document:
     provision, source = hit.provision, hit.document.source
     start, stop = provision.segments[0].start, provision.segments[-1].stop
+    page = hit.document.page(start)
     return Document(
         id=provision.id,
         page_content=hit.document.text[start:stop],
@@ -78,6 +84,8 @@ def _document(hit: Hit) -> Document:
             "locator": provision.locator,
             "heading": provision.title,
             "url": provision.url,
+            "page": page.number if page else None,
+            "page_label": page.label if page else None,
             "start": start,
             "stop": stop,
             "document_sha256": hit.document.sha256,
