@@ -104,7 +104,7 @@ def _ask_tab(
             question = gr.Textbox(
                 label="Your question",
                 show_label=False,
-                placeholder="Ask about what you build …",
+                placeholder="Ask a question …",
                 lines=1,
                 max_lines=6,
                 scale=1,
