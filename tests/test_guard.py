@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from assistant import SettingsError
 from assistant.interfaces.guard import (
+    ACCOUNTS_VARIABLE,
     TOKEN_VARIABLE,
     Access,
     Guard,
@@ -21,6 +23,7 @@ from assistant.interfaces.guard import (
     Send,
     is_loopback,
     read_access,
+    read_accounts,
 )
 
 TOKEN = "0123456789abcdef"
@@ -290,3 +293,69 @@ def test_serving_others_without_a_token_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback(host: str) -> None:
     assert is_loopback(host) and read_access(host, None).token is None
+
+
+# Accounts, which browsers ask for
+
+
+def basic(account: str) -> str:
+    return f"Basic {base64.b64encode(account.encode()).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (basic("anna:päss:word"), 200),
+        (basic("anna:other"), 401),
+        (basic("bert:päss:word"), 401),
+        (basic("anna"), 401),
+        ("Basic not base64", 401),
+        ("Bearer anna", 401),
+        ("", 401),
+    ],
+)
+def test_accounts(authorization: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ACCOUNTS_VARIABLE, "anna:päss:word\n\nbert:secret")
+    guard = Guard(echo, read_accounts("127.0.0.1", None, ""), Limits())
+    found = reply(guard, authorization=authorization)
+    assert found.status == status
+    if status == 401:
+        assert found.headers["www-authenticate"].startswith("Basic ")
+
+
+def test_there_is_no_default_account_and_passwords_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_accounts("127.0.0.1", None, "").accounts == {}
+    with pytest.raises(SettingsError, match="--auth"):
+        read_accounts("0.0.0.0", None, "")
+    file = tmp_path / "accounts"
+    for wrong in ("", "anna", "anna:", ":secret"):
+        file.write_text(wrong)
+        with pytest.raises(SettingsError, match="NAME:PASSWORD"):
+            read_accounts("127.0.0.1", file, "")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_accounts("127.0.0.1", tmp_path / "none", "")
+    file.write_text("anna:correct horse")
+    assert "horse" not in repr(read_accounts("0.0.0.0", file, ""))
+
+
+@pytest.mark.parametrize("url", ["host.example", "ftp://host.example", "https://"])
+def test_a_public_address_is_one_of_the_web(url: str) -> None:
+    with pytest.raises(SettingsError, match="https://host/path"):
+        read_accounts("127.0.0.1", None, url)
+
+
+def test_a_proxy_may_call_by_the_public_name() -> None:
+    guard = Guard(echo, read_accounts("127.0.0.1", None, "https://host.example/a/"), Limits())
+    assert reply(guard, host="host.example", origin="https://host.example").status == 200
+    assert reply(guard, host="host.example", origin="https://evil.example").status == 403
+    assert reply(guard, host="evil.example").status == 421
+
+
+def test_files_are_not_counted() -> None:
+    guard = Guard(echo, OPEN, Limits(per_minute=1), uncounted=("/assets/",), clock=lambda: 0.0)
+    statuses = [
+        reply(guard, path=path).status for path in ("/assets/a", "/assets/b", "/", "/", "/assets/c")
+    ]
+    assert statuses == [200, 200, 200, 429, 200]

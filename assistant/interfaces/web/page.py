@@ -24,6 +24,8 @@ TITLE = "Safety guideline assistant"
 _STATIC = Path(__file__).resolve().parent / "static"
 _SCRIPTS = ("core", "source", "conversation", "checklist", "knowledge", "start")
 _PER_CONCERN = (2, 4, 8, 16)
+# Gradio applies the style sheet only to what is inside of these.
+_MARGINS = ".main.app { max-width: 1440px; padding: 1rem clamp(.85rem, 2.5vw, 2rem) !important }"
 _FORGET_AFTER_S = 3600
 _WAITING = 64
 
@@ -55,9 +57,9 @@ def frame(corpus: Corpus, opening: Opening, at_once: int) -> gr.Blocks:
 
 
 def head() -> str:
-    """The script, inline; it is this package's own, and nothing of a source is in it."""
+    """The script and the page's margins, inline: the package's own, with nothing of a source in them."""
     code = "\n".join((_STATIC / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
-    return f"<script>{code}</script>"
+    return f"<style>{_MARGINS}</style><script>{code}</script>"
 
 
 def style() -> str:
@@ -104,7 +106,7 @@ def _ask_tab(
             question = gr.Textbox(
                 label="Your question",
                 show_label=False,
-                placeholder="Ask about what you build …",
+                placeholder="Ask a question …",
                 lines=1,
                 max_lines=6,
                 scale=1,
