@@ -12,7 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, DecodedStreamObject, NameObject, NumberObject
+from pypdf.generic import (
+    ArrayObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+)
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
@@ -500,6 +506,32 @@ def test_a_file_that_gives_no_text_gives_one_line(
     line = str(caught.value)
     assert "\n" not in line and caught.value.remedy in line and line.endswith(".")
     assert "After" in give("after.md", "# After\n").text
+
+
+def huge_page(writer: PdfWriter) -> None:
+    box = ArrayObject([NumberObject(0), NumberObject(0), NumberObject(10**9), NumberObject(10**9)])
+    writer.pages[0][NameObject("/MediaBox")] = box
+
+
+def form_that_draws_itself(writer: PdfWriter) -> None:
+    form = DecodedStreamObject()
+    form.set_data(b"/Self Do " * 1000)
+    form[NameObject("/Subtype")] = NameObject("/Form")
+    drawn = DictionaryObject({NameObject("/Self"): writer._add_object(form)})
+    resources = DictionaryObject({NameObject("/XObject"): drawn})
+    form[NameObject("/Resources")] = resources
+    page = writer.pages[0]
+    page["/Resources"][NameObject("/XObject")] = drawn
+    shown = DecodedStreamObject()
+    shown.set_data(page.get_contents().get_data() + b" /Self Do")
+    page[NameObject("/Contents")] = writer._add_object(shown)
+
+
+@pytest.mark.parametrize("change", [huge_page, form_that_draws_itself])
+def test_what_is_odd_but_harmless_is_read(
+    give: Give, change: Callable[[PdfWriter], object]
+) -> None:
+    assert give("a.pdf", changed(change)).text == "Some text."
 
 
 def test_what_is_no_readable_file(reader: Reader, tmp_path: Path) -> None:

@@ -301,7 +301,9 @@ def _is_mention(text: str, match: re.Match[str]) -> bool:
 
 
 def _sentence(text: str, match: re.Match[str]) -> tuple[int, int]:
-    starts = [end.end() for end in _SENTENCE.finditer(text, 0, match.start() + 1)]
+    first = re.search(r"\w", match[0])
+    begun = match.start() + (first.start() if first else 0)
+    starts = [end.end() for end in _SENTENCE.finditer(text, 0, begun)]
     end = _SENTENCE.search(text, max(match.end() - 1, match.start()))
     return starts[-1] if starts else 0, end.start() + 1 if end else len(text)
 
