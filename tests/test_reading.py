@@ -337,6 +337,8 @@ def test_a_table_of_contents_is_left_out(give: Give) -> None:
     def draw(canvas: Canvas) -> None:
         write(canvas, 72, 700, "1 Duties . . . . . . . . . 4", "2 Checks ..........")
         write(canvas, 300, 688, "5")
+        for x in (72, *range(150, 300, 15)):
+            write(canvas, x, 676, "." if x > 72 else "3 Terms")
         write(canvas, 72, 600, "The text begins here.")
 
     assert give("a.pdf", pdf(draw)).text == "The text begins here."

@@ -290,14 +290,11 @@ def _without_furniture(
 
 
 def _without_contents(lines: list[Line]) -> list[Line]:
-    """Lines without the entries of a table of contents, and without the pages beside them."""
-    entries = [line for line in lines if _CONTENTS.search(line.text)]
-    return [
-        line
-        for line in lines
-        if line not in entries
-        and not (line.text.isdigit() and any(abs(line.y - entry.y) < 2 for entry in entries))
-    ]
+    """Lines without the entries of a table of contents: dots, which may stand apart, and a page."""
+    dots = Counter(round(line.y) for line in lines if not line.text.strip(" ."))
+    rows = {row for row, count in dots.items() if count > 3}
+    rows |= {round(line.y) for line in lines if _CONTENTS.search(line.text)}
+    return [line for line in lines if rows.isdisjoint(range(round(line.y) - 1, round(line.y) + 2))]
 
 
 def _leading(pages: list[list[Line]]) -> dict[float, float]:
