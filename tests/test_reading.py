@@ -105,13 +105,13 @@ def test_markdown_hides_in_other_ways(give: Give) -> None:
     found = give(
         "a.md",
         'Seen <span style="font-size:0">unseen words stand here</span> and seen.\n\n'
-        "[//]: # (words in a definition of a link)\n\n"
+        "[//]: # (words to the assistant in a link)\n\n"
         '<div style="display: none">words in a block that is off</div>\n',
     )
     assert texts(found, "paragraph")[0] == "Seen  and seen."
     assert set(hidden(found)) == {
         "unseen words stand here",
-        "words in a definition of a link",
+        "words to the assistant in a link",
         "words in a block that is off",
     }
 
@@ -132,7 +132,7 @@ HTML = """<!doctype html><title>Handbook</title><style>.off{display:none} @media
 <ul><li>one<ul><li>inner</ul><li>two</ul>
 <p>Limits are listed here.</p><table><tr><th>what<th>limit<tr><td>time<td>2 s</table>
 <p class="off">words that a rule hides</p><p hidden>words that are marked hidden</p>
-<p style="color:#fff">words in white on white</p><!-- words in a comment of the page -->
+<p style="color:#fff">words in white on white</p><!-- words to the assistant in a comment -->
 <div style="background:#000"><p style="color:white">White on black is read.</p></div>"""
 
 
@@ -151,7 +151,7 @@ def test_html(give: Give) -> None:
         "words that a rule hides": "not displayed (display: none)",
         "words that are marked hidden": "not displayed (hidden)",
         "words in white on white": "in the colour of its background",
-        "words in a comment of the page": "a comment in the source",
+        "words to the assistant in a comment": "a comment in the source",
     }
     assert texts(found, "paragraph")[-1] == "White on black is read."
 
@@ -180,10 +180,16 @@ def test_a_record_within_a_record(give: Give) -> None:
         "name": "Risk",
         "owner": {"team": "ML"},
         "controls": [{"id": "C1", "how": ["a", "b"]}],
+        "notes": ["A first sentence that is too long to be one of the words of a list.", "Two."],
     }
     assert blocks(give("a.json", json.dumps(nested))) == [
         ("heading", 1, "Risk"),
-        ("paragraph", 0, "owner team: ML"),
+        (
+            "paragraph",
+            0,
+            "owner team: ML\n"
+            "notes: A first sentence that is too long to be one of the words of a list.\nTwo.",
+        ),
         ("heading", 2, "controls"),
         ("heading", 3, "C1"),
         ("paragraph", 0, "how: a, b"),
@@ -311,7 +317,7 @@ def test_headers_and_footers_are_left_out_and_the_page_they_print_is_kept(give: 
         canvas.bookmarkPage("second")
         for number in range(4):
             write(canvas, 72, HEIGHT - 40, "Acme handbook")
-            write(canvas, 300, 40, f"Page {number + 7}")
+            write(canvas, 300, 40, f"Page {number + 7} of 12")
             write(canvas, 72, 700, f"Sentence {'abcd'[number]} begins here and goes on without")
             write(canvas, 72, 688, "an end until the next page, where it has one.")
             write(canvas, 72, 660, f"Last words of page {'abcd'[number]} run on to the")
@@ -325,6 +331,17 @@ def test_headers_and_footers_are_left_out_and_the_page_they_print_is_kept(give: 
     assert [found.text[page.start :][:10] for page in found.pages] == [
         f"Sentence {letter}" for letter in "abcd"
     ]
+
+
+def test_a_table_of_contents_is_left_out(give: Give) -> None:
+    def draw(canvas: Canvas) -> None:
+        write(canvas, 72, 700, "1 Duties . . . . . . . . . 4", "2 Checks ..........")
+        write(canvas, 300, 688, "5")
+        for x in (72, *range(150, 300, 15)):
+            write(canvas, x, 676, "." if x > 72 else "3 Terms")
+        write(canvas, 72, 600, "The text begins here.")
+
+    assert give("a.pdf", pdf(draw)).text == "The text begins here."
 
 
 def test_a_sentence_that_a_page_end_tears_is_whole(give: Give) -> None:

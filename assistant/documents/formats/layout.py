@@ -24,6 +24,7 @@ _EDGE = 0.12
 """Headers and footers stand in this part of a page's height, at its top and at its bottom."""
 _LEADERS = re.compile(r"(?:\s?\.){4,}\s*")
 """The dots between an entry of a table of contents and its page."""
+_CONTENTS = re.compile(r" … (?:\d{1,4}|[ivxlc]{1,6})?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def lay_out(
     heavy = _body_weight(pages) + 150
     lines = [_in_columns(_lines(runs, heavy)) for runs in pages]
     lines, printed = _without_furniture(lines, heights)
+    lines = [_without_contents(page) for page in lines]
     every = [line for page in lines for line in page]
     if not every:
         return Layout([])
@@ -279,12 +281,20 @@ def _without_furniture(
     shifts: Counter[int] = Counter()
     for number, lines in enumerate(pages):
         for line in lines:
-            if keys.get(id(line)) in repeated and (digits := re.findall(r"\d+", line.text)):
-                shifts[number - int(digits[-1])] += 1
+            if keys.get(id(line)) in repeated:
+                shifts.update({number - int(digits) for digits in re.findall(r"\d+", line.text)})
     (shift, count), *_ = shifts.most_common(1) or [(0, 0)]
     if count < 0.5 * len(pages):
         return kept, {}
     return kept, {number: number - shift for number in range(len(pages)) if number > shift}
+
+
+def _without_contents(lines: list[Line]) -> list[Line]:
+    """Lines without the entries of a table of contents: dots, which may stand apart, and a page."""
+    dots = Counter(round(line.y) for line in lines if not line.text.strip(" ."))
+    rows = {row for row, count in dots.items() if count > 3}
+    rows |= {round(line.y) for line in lines if _CONTENTS.search(line.text)}
+    return [line for line in lines if rows.isdisjoint(range(round(line.y) - 1, round(line.y) + 2))]
 
 
 def _leading(pages: list[list[Line]]) -> dict[float, float]:
@@ -324,7 +334,7 @@ def _continues(chunk: Chunk, line: Line, leading: dict[float, float]) -> bool:
         return False
     if last.mono and line.mono:
         return True
-    if last.bold != line.bold or last.mono != line.mono or " … " in last.text[-12:]:
+    if last.bold != line.bold or last.mono != line.mono:
         return False
     if _ITEM.match(line.text) and not _goes_on_with_dash(chunk, line):
         return False

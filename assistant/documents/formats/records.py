@@ -15,6 +15,8 @@ from assistant.errors import CorpusError
 from assistant.files import parse_yaml
 
 _TITLES = ("title", "name", "heading", "headline", "subject", "label", "id")
+_LONG_CHARS = 60
+"""Entries of a list that are longer than this are parted by lines, not by commas."""
 _BODIES = ("text", "body", "content", "description")
 _SAVE = "Correct it, or save it anew from the program that made it"
 
@@ -118,7 +120,9 @@ def _lines(name: str, value: Any) -> Iterator[str]:
         for entry in value:
             yield from _lines(name, entry)
     elif isinstance(value, list):
-        if value:
-            yield f"{name}: {', '.join(map(str, value))}"
+        parts = [str(entry) for entry in value]
+        if parts:
+            gap = "\n" if max(map(len, parts)) > _LONG_CHARS else ", "
+            yield f"{name}: {gap.join(parts)}"
     elif value not in (None, ""):
         yield f"{name}: {value}" if name else str(value)
