@@ -200,8 +200,8 @@ class Answer:
     corpus_version: str
     timings_ms: dict[str, float] = field(compare=False)
     noticed: tuple[Noticed, ...]
-    model: str | None = None
-    note: str = ""
+    model: str | None
+    note: str
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""

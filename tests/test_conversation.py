@@ -72,6 +72,8 @@ def answered(
         corpus_version="",
         timings_ms={},
         noticed=(),
+        model=None,
+        note="",
     )
 
 

@@ -109,6 +109,8 @@ def answered(*statements: Statement, citations: tuple[Citation, ...], withheld: 
         corpus_version="2026-11-23-00000000",
         timings_ms={},
         noticed=(),
+        model=None,
+        note="",
     )
 
 
