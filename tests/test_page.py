@@ -223,6 +223,14 @@ def test_what_has_been_read_stays_where_it_is_while_the_answer_comes(chat: Chat)
     )
     chat.ask(LAW)
     assert chat.page.evaluate("window.tops.size") == 1
+    moved = """() => {
+        const lead = document.querySelector("article .lead"), before = lead.offsetTop;
+        const waiting = Object.assign(document.createElement("p"), { className: "waiting" });
+        waiting.textContent = "Reading the sources …";
+        document.querySelector("article .read-as").replaceWith(waiting);
+        return lead.offsetTop - before;
+    }"""
+    assert chat.page.evaluate(moved) == 0, "the line that waits is as high as what takes its place"
 
 
 def test_the_phase_is_read_off_shown_and_corrected(chat: Chat, assistant: Assistant) -> None:
