@@ -185,8 +185,11 @@ def test_each_number_shows_its_quote_and_opens_its_source(chat: Chat, assistant:
         link.click()
         source = chat.page.locator("#source")
         source.locator(".kicker", has_text=citation.locator).wait_for()
-        marked = "".join(source.locator("mark").all_inner_texts())
-        assert words(marked).replace(" ", "") == words(citation.quote).replace(" ", "")
+        chat.page.wait_for_function(
+            """quote => [...document.querySelectorAll("#source mark")]
+                .map(mark => mark.innerText).join("").replace(/[\\s`]/g, "") === quote""",
+            arg=re.sub(r"[\s`]", "", citation.quote),
+        )
         shown = source.inner_text()
         for fact in (citation.publisher, citation.title, citation.version, citation.date):
             assert fact in shown
@@ -428,8 +431,7 @@ def test_everything_is_reached_by_keyboard(chat: Chat) -> None:
     source.locator("#place", has_text="Source 2").wait_for()
     press("Escape")
     assert chat.page.locator("#source.open").count() == 0
-    focused = "document.activeElement.className"
-    assert "cite" in chat.page.evaluate(focused)
+    chat.page.wait_for_function("document.activeElement.className.includes('cite')")
     assert chat.copied(lambda: press("c")).startswith("## ")
     press("?")
     assert "next, previous source" in chat.page.locator("#help").inner_text()

@@ -180,7 +180,7 @@ def test_a_follow_up_is_read_before_the_model_is_asked(
     scripted: Callable[[Script], Assistant], server: OpenAIServer
 ) -> None:
     opened = scripted(quoting(3))
-    first = opened.ask(QUESTION)
+    first = opened.ask("Is it fine if users think our bot is a person?")
     second = opened.ask("what does the law say?", history=[first])
     assert second.read_as != second.question
     assert json.dumps(second.read_as) in server.requests[-1].text
