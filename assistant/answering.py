@@ -47,7 +47,10 @@ class Found:
 def find(
     text: str, retriever: Retriever, filters: Filters, code: CodeContext | None = None
 ) -> Found:
-    """Read a question, with the code that it is about, and retrieve; raises QuestionError for one that cannot be taken."""
+    """Read a question, with the code that it is about, and retrieve.
+
+    Raises QuestionError for a question that cannot be taken.
+    """
     clock = _Clock()
     index = retriever.index
     question = read_question(text, index.corpus, code)
@@ -130,11 +133,11 @@ def answer(
     filters: Filters,
     read_text: ReadText,
     model: LanguageModel | None = None,
-    code: CodeContext | None = None,
+    record: Callable[[Record], None] | None = None,
 ) -> Answer:
     """The whole answer to a question that stands on its own; see find and say."""
-    found = find(text, retriever, filters, code)
-    *_, answered = say(found.question.text, found, retriever, read_text, model)
+    found = find(text, retriever, filters)
+    *_, answered = say(found.question.text, found, retriever, read_text, model, record)
     assert isinstance(answered, Answer)
     return answered
 
@@ -150,7 +153,8 @@ def _note(writing: Writing, written: int) -> str:
         if writing.sentences
         else "The language model wrote nothing."
     )
-    return f"{why} {'What follows its checked sentences is' if written else 'This is'} quoted from the sources."
+    what = "What follows its checked sentences is" if written else "This is"
+    return f"{why} {what} quoted from the sources."
 
 
 def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writing) -> Record:

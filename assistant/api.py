@@ -137,7 +137,8 @@ class Assistant:
         unless given. record: called with the record of a model's answer.
 
         Raises QuestionError, naming the known values, for an unknown one, and for a question that
-        is empty or longer than 2,000 characters, or code that is too long; SettingsError for a model that cannot be opened.
+        is empty or longer than 2,000 characters, or code that is too long; SettingsError for a model
+        that cannot be opened.
         What a model does wrong raises nothing: see the answer's ``note``.
         """
         *_, answered = self.stream(
@@ -188,7 +189,8 @@ class Assistant:
     def replay(self, record: Record) -> Answer:
         """The answer that a record belongs to, made again without the model.
 
-        Raises QuestionError if the corpus or the words sent to models have changed since.
+        Raises QuestionError if the corpus or the words sent to models have changed since, or if other
+        passages are found now: own documents changed, or code, which no record holds, steered it.
         """
         if (record.corpus_version, record.prompt_version) != (self.corpus.version, PROMPT_VERSION):
             raise QuestionError(
@@ -204,7 +206,15 @@ class Assistant:
             record.without,
         )
         model = Replayed(record.model, record.replies)
-        answered = answer(record.read_as, self._retriever, filters, self._read_text, model)
+        again: list[Record] = []
+        answered = answer(
+            record.read_as, self._retriever, filters, self._read_text, model, again.append
+        )
+        if [entry.passages for entry in again] != [record.passages]:
+            raise QuestionError(
+                "The passages found now are not those of the record: own documents have changed, or "
+                "the question came with code, which no record holds. Ask it again."
+            )
         return replace(answered, question=record.question)
 
     def _model(self, name: str) -> LanguageModel | None:

@@ -169,16 +169,16 @@ def test_markdown_of_hostile_text_has_no_image_link_or_html(hostile: Answer) -> 
 
 
 def test_a_turn_holds_every_statement_and_citation_in_the_order_of_trust(
-    answer: Answer, assistant: Assistant
+    assistant: Assistant,
 ) -> None:
+    answer = assistant.ask("Has anybody ever been attacked by a pickle file from a model hub?")
     html = turns.answered(answer, phases(assistant))
     seen = harmless(html)
     for statement in answer.statements:
         assert statement.text.replace("`", "") in seen.text
     opened = [value for name, value in seen.attributes if name == "data-open"]
     assert {f"{c.source_id}#{c.locator}" for c in answer.citations} == set(opened)
-    evidence = ["What studies"] if any(s.role == "evidence" for s in answer.statements) else []
-    headings = ["Phase:", "Do", "Required by law", *evidence, "Sources"]
+    headings = ["Phase:", "Do", "Required by law", "What studies", "Sources"]
     places = [seen.text.find(heading) for heading in headings]
     assert places == sorted(places) and -1 not in places
 

@@ -15,6 +15,7 @@ from assistant import (
     Answer,
     Assistant,
     AsyncAssistant,
+    CodeContext,
     QuestionError,
     Record,
     Said,
@@ -174,6 +175,17 @@ def test_a_record_is_json_and_is_replayed_without_the_model(
         assistant.replay(
             Record(**{**{n: getattr(record, n) for n in Record.__slots__}, "corpus_version": "x"})
         )
+
+
+def test_a_record_of_a_question_with_code_is_not_replayed_as_another_question(
+    scripted: Callable[[Script], Assistant], assistant: Assistant
+) -> None:
+    records: list[Record] = []
+    code = CodeContext(path="load.py", selection="import torch\ntorch.load('model.bin')\n")
+    answer = scripted(quoting(3)).ask("is this safe?", code=code, record=records.append)
+    assert answer.model and answer.noticed
+    with pytest.raises(QuestionError, match="not those of the record"):
+        assistant.replay(records[0])
 
 
 def test_a_follow_up_is_read_before_the_model_is_asked(

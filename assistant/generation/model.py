@@ -92,7 +92,7 @@ class Replayed:
 
     def stream(self, messages: Sequence[Message], deadline: float) -> Generator[str, None, None]:
         """See LanguageModel."""
-        reply = next(self._replies)
+        reply = next(self._replies, Reply("", "gave no further reply"))
         yield reply.text
         if reply.failure:
             raise ModelFailure(reply.failure)
