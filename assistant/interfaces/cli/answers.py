@@ -8,11 +8,13 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from assistant.api import Assistant
 from assistant.code_context import CodeContext
 from assistant.conversation import HISTORY
 from assistant.errors import QuestionError
@@ -56,6 +58,12 @@ def ask(
         Path | None, typer.Option("--record", help="Write what a model was given and sent.")
     ] = None,
     as_json: AsJson = False,
+    as_lines: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl", help="Print each statement as it is verified, then the answer: JSON Lines."
+        ),
+    ] = False,
 ) -> None:
     """Answer a question from the sources, or say that they do not cover it."""
     path, first, last = _lines_of(file or "")
@@ -80,14 +88,23 @@ def ask(
             record=records.append,
         )
         with closing(pieces):
-            answer = _streamed(pieces, live=not as_json and assistant.settings.model != NO_MODEL)
-        output(as_json, answer.to_dict(), lambda: render.answer(answer, first))
+            if as_lines:
+                for piece in pieces:
+                    print(json.dumps(asdict(piece), ensure_ascii=False), flush=True)
+            else:
+                answer = _whole(pieces, live=_writes(assistant) and not as_json)
+                output(as_json, answer.to_dict(), lambda: render.answer(answer, first))
     if record is not None:
         text = json.dumps([entry.to_dict() for entry in records], ensure_ascii=False, indent=1)
         record.write_text(text, encoding="utf-8")
 
 
-def _streamed(pieces: Iterator[Said | Answer], live: bool) -> Answer:
+def _writes(assistant: Assistant) -> bool:
+    """Whether a language model writes, so that an answer takes its time."""
+    return assistant.settings.model != NO_MODEL
+
+
+def _whole(pieces: Iterator[Said | Answer], live: bool) -> Answer:
     """The whole answer; a person at a terminal sees each statement until it is there."""
     if not (live and sys.stdout.isatty()):
         *_, answer = pieces
@@ -95,13 +112,13 @@ def _streamed(pieces: Iterator[Said | Answer], live: bool) -> Answer:
         return answer
     from rich.live import Live
 
-    said: list[Any] = []
-    with Live(console=render.console(), transient=True) as view:
+    said: list[Said] = []
+    with Live(render.under_way(said), console=render.console(), transient=True) as view:
         for piece in pieces:
             if isinstance(piece, Answer):
                 return piece
-            said.append(render.piece(piece))
-            view.update(render.stack(said))
+            said.append(piece)
+            view.update(render.under_way(said), refresh=True)
     raise AssertionError("a stream ends with its answer")
 
 
@@ -142,9 +159,11 @@ def talk(
     with opened(model=model, model_base_url=base_url) as assistant:
         for question in _lines():
             try:
-                answer = assistant.ask(
+                pieces = assistant.stream(
                     question, phase=phase, kind=kind, jurisdiction=jurisdiction, history=history
                 )
+                with closing(pieces):
+                    answer = _whole(pieces, live=_writes(assistant) and not as_json)
             except QuestionError as error:
                 print(render.printable(str(error)), file=sys.stderr)
                 continue
