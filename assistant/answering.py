@@ -87,7 +87,7 @@ def say(
     writing = None
     if model and found.drafts:
         spans = choose_passages(found.drafts, found.retrieved, index)
-        writing = Writing(passages(spans, binder.documents))
+        writing = Writing(passages(spans, found.retrieved))
         embed = retriever.embedder.embed
         for statement in write(found.question.text, phases, spans, model, embed, binder, writing):
             statements.append(statement)
@@ -123,7 +123,7 @@ def say(
         note=_note(writing, written) if writing else "",
     )
     if model and writing and record:
-        record(_record(answered, found, model, writing))
+        record(_record(answered, found, model, writing, index.corpus.sha256))
     yield answered
 
 
@@ -157,7 +157,9 @@ def _note(writing: Writing, written: int) -> str:
     return f"{why} {what} quoted from the sources."
 
 
-def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writing) -> Record:
+def _record(
+    answered: Answer, found: Found, model: LanguageModel, writing: Writing, corpus_sha256: str
+) -> Record:
     return Record(
         question=answered.question,
         read_as=answered.read_as,
@@ -170,6 +172,7 @@ def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writi
         model=model.name,
         prompt_version=PROMPT_VERSION,
         corpus_version=answered.corpus_version,
+        corpus_sha256=corpus_sha256,
         passages=writing.passages,
         replies=tuple(writing.replies),
         sentences=tuple(writing.sentences),

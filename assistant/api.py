@@ -198,7 +198,7 @@ class Assistant:
         Raises QuestionError if the corpus or the words sent to models have changed since, or if other
         passages are found now: own documents changed, or code, which no record holds, steered it.
         """
-        if (record.corpus_version, record.prompt_version) != (self.corpus.version, PROMPT_VERSION):
+        if (record.corpus_sha256, record.prompt_version) != (self.corpus.sha256, PROMPT_VERSION):
             raise QuestionError(
                 f"The record was made with corpus {record.corpus_version} and prompt "
                 f"{record.prompt_version}. Replay it with the release that made it."
