@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -25,9 +26,9 @@ from mcp import Client
 from assistant import Answer, Assistant, AsyncAssistant, Said, load_settings
 from evals.openai_server import DONE, OpenAIServer, Request, Response, event
 from tests.conftest import ROOT, SMALL, TIMEOUT_S
-from tests.servers import Served, served
+from tests.servers import TOKEN, Served, served
 from tests.test_cli import PROGRAM, environment, run, with_model
-from tests.test_mcp import over_stdio
+from tests.test_mcp import over_http, over_stdio
 
 QUESTION = "What does EX01 say?"
 UNBORNE = "Every model hub scans all uploads with three independent scanners."
@@ -231,6 +232,25 @@ def test_json_lines_come_one_by_one(told: Setting) -> None:
     told.written(answer)
 
 
+@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+def test_ctrl_c_ends_the_request_of_a_piped_answer_too(told: Setting, form: str) -> None:
+    told.model.hangs = True
+    with subprocess.Popen(
+        [*PROGRAM, "ask", QUESTION, form],
+        cwd=ROOT,
+        env=told.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert told.model.begun.wait(TIMEOUT_S)
+        process.send_signal(signal.SIGINT)
+        assert told.server.gone.wait(TIMEOUT_S), "the request went on"
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert said == "Interrupted. What was finished is kept; run the same command to go on.\n"
+
+
 def test_json_lines_without_a_model_have_the_same_form(told: Setting) -> None:
     done = run(told.env, "ask", QUESTION, "--jsonl", "--model", "none")
     *said, answer = [json.loads(line) for line in done.stdout.splitlines()]
@@ -363,12 +383,21 @@ def test_http_gives_the_sources_where_the_model_fails(told: Setting, service: Se
 # MCP
 
 
-def test_mcp_tells_each_sentence_stops_and_gives_the_sources(told: Setting) -> None:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_mcp_tells_each_sentence_stops_and_gives_the_sources(told: Setting, transport: str) -> None:
     async def main() -> None:
-        async with over_stdio(told.env) as client:
-            await tells(client)
-            await stops(client)
-            await fails(client)
+        if transport == "stdio":
+            async with over_stdio(told.env) as client:
+                await use(client)
+        else:
+            with served({**told.env, "SAFETY_ASSISTANT_TOKEN": TOKEN}, "mcp", "--http") as server:
+                async with over_http(server.url) as client:
+                    await use(client)
+
+    async def use(client: Client) -> None:
+        await tells(client)
+        await stops(client)
+        await fails(client)
 
     async def tells(client: Client) -> None:
         said: list[str] = []
