@@ -334,7 +334,12 @@ def write_pools(arguments: argparse.Namespace) -> int:
     """Write the sheets that a judge is given, some questions each."""
     peers = json.loads(arguments.rankings.read_text("utf-8"))["peers"]
     rankings = [{row["id"]: row["top"] for row in peer["rows"]} for peer in peers]
-    questions = [entry for entry in load_questions(arguments.questions) if entry.answerable]
+    ranked = {question for ranking in rankings for question in ranking}
+    questions = [
+        entry
+        for entry in load_questions(arguments.questions)
+        if entry.answerable and entry.id in ranked
+    ]
     corpus = load_corpus(load_settings().corpus)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(questions), arguments.size):
