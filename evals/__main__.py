@@ -41,7 +41,7 @@ from assistant import Assistant, AssistantError, Reply, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
 from assistant.embedding import bundled_model, file_sha256, open_embedder
 from assistant.errors import CorpusError
-from assistant.generation import LanguageModel, open_model
+from assistant.generation import ChatModel, open_model
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _assistant(corpus_folder: Path | None, model: LanguageModel | None) -> Assistant:
+def _assistant(corpus_folder: Path | None, model: ChatModel | None) -> Assistant:
     settings = Settings(library=NO_LIBRARY)
     if corpus_folder is not None:
         cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
@@ -269,7 +269,7 @@ def judge(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _model(arguments: argparse.Namespace) -> LanguageModel:
+def _model(arguments: argparse.Namespace) -> ChatModel:
     if arguments.model.startswith(PREFIX):
         return Recorded(Path(arguments.model.removeprefix(PREFIX)))
     settings = load_settings(model=arguments.model, model_base_url=arguments.base_url)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from assistant.generation import ChatModel
 from assistant.prompts import Message
 
 PREFIX = "recorded:"
@@ -32,18 +33,17 @@ def key_of(messages: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps(list(messages)).encode()).hexdigest()[:16]
 
 
-class Recorded:
-    """A LanguageModel that replies from a JSON Lines file, which may not exist yet.
+class Recorded(ChatModel):
+    """A model that replies from a JSON Lines file, which may not exist yet.
 
     name: "recorded:" and a digest of the file. missing: the file for prompts that lack a reply.
     """
 
-    timeout_s = 60.0
-
     def __init__(self, path: Path) -> None:
         text = path.read_text("utf-8") if path.is_file() else ""
         rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        self.name = f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        super().__init__(f"{PREFIX}{digest}", chat=None, timeout_s=60.0)
         self.missing = path.with_suffix(".missing.jsonl")
         self.missing.unlink(missing_ok=True)
         self._path = path

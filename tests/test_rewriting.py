@@ -167,11 +167,10 @@ def test_a_model_that_breaks_leaves_it_to_the_rules(
 
 
 def test_a_hang_uses_up_the_time_of_the_whole_answer(
-    scripted: Opened, server: OpenAIServer, history: list[Answer], assistant: Assistant
+    scripted: Opened, history: list[Answer], assistant: Assistant
 ) -> None:
     hanging = Response(pieces=[event("How do we")], end="hang")
     answer = scripted(hanging, timeout_s=0.5).ask(FOLLOW_UP, history=history)
-    assert len(server.requests) == 1, "no time is left for a second request"
     assert "took longer than 0.5 seconds" in answer.note
     assert answer.read_as == BY_RULES
     assert answer.statements == assistant.ask(FOLLOW_UP, history=history).statements
