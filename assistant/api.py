@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
@@ -11,7 +12,6 @@ from typing import Any
 from assistant.answering import answer, find, say
 from assistant.checklists import PER_CONCERN, checklist
 from assistant.code_context import CodeContext
-from assistant.conversation import read_in_context
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import AssistantClosed, IndexFailure, QuestionError
@@ -31,6 +31,7 @@ from assistant.retrieval import (
     look_up,
     official_passage,
 )
+from assistant.rewriting import read_follow_up
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Checklist, Document, Provision, Record, Said
 
@@ -184,13 +185,18 @@ class Assistant:
         before the first piece.
         """
         filters = self._filters(phase, kind, jurisdiction, source, collection, without)
-        reading = read_in_context(question, history, self.corpus, self._covers, code)
+        writer = self._model(self.settings.model if model is None else model, stop or Event())
+        deadline = time.monotonic() + (writer.timeout_s if writer else 0.0)
+        reading, rewriting = read_follow_up(
+            question, history, self.corpus, self._covers, code, writer, deadline
+        )
         if not filters.phases:
             filters = replace(filters, phases=reading.phases)
-        writer = self._model(self.settings.model if model is None else model, stop or Event())
         found = find(reading.text, self._retriever, filters, code)
         asked = clean_text(question)
-        return say(asked, found, self._retriever, self._read_text, writer, record)
+        return say(
+            asked, found, self._retriever, self._read_text, writer, deadline, record, rewriting
+        )
 
     def replay(self, record: Record) -> Answer:
         """The answer that a record belongs to, made again without the model.
@@ -214,7 +220,13 @@ class Assistant:
         model = Replayed(record.model, record.replies)
         again: list[Record] = []
         answered = answer(
-            record.read_as, self._retriever, filters, self._read_text, model, again.append
+            record.read_as,
+            self._retriever,
+            filters,
+            self._read_text,
+            model,
+            again.append,
+            record.rewriting,
         )
         if [entry.passages for entry in again] != [record.passages]:
             raise QuestionError(

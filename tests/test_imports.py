@@ -30,7 +30,7 @@ ORDER = [
     {"retrieval"},
     {"checking", "prompts"},
     {"generation"},
-    {"citing"},
+    {"citing", "rewriting"},
     {"writing"},
     {"answering", "checklists"},
     {"api"},

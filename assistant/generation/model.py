@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
+from copy import copy
 from functools import cache
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from assistant.errors import SettingsError
@@ -57,16 +58,17 @@ class ChatModel:
     """A LangChain chat model with bounds on time and output; ``chat`` is the LangChain object.
 
     timeout_s: the longest silence, and how long all replies for an answer may take together.
-    stop: once set, from whatever thread, the request under way ends and no other begins.
     """
 
-    def __init__(self, name: str, chat: Any, timeout_s: float, stop: Event | None = None) -> None:
+    def __init__(self, name: str, chat: Any, timeout_s: float) -> None:
         self.name, self._chat, self.timeout_s = name, chat, timeout_s
-        self._stop = stop or Event()
+        self._stop = Event()
 
-    def until(self, stop: Event) -> ChatModel:
-        """The same model with a ``stop`` of its own."""
-        return ChatModel(self.name, self._chat, self.timeout_s, stop)
+    def until(self, stop: Event) -> Self:
+        """The same model; once ``stop`` is set, its request under way ends and no other begins."""
+        same = copy(self)
+        same._stop = stop
+        return same
 
     def stream(self, messages: Sequence[Message], deadline: float) -> Generator[str, None, None]:
         """See LanguageModel; a server that asks for a short pause gets it once."""

@@ -167,6 +167,8 @@ def _page(citation: Citation) -> str:
 def _footer(answered: Answer) -> str:
     """How the question was read: a follow-up in full, and the phase of an answer."""
     read = [answered.read_as] if answered.read_as != answered.question else []
+    if read and answered.read_by:
+        read.append(f"rewritten by {answered.read_by}")
     if answered.statements:
         read.append(", ".join(answered.phases) or "any phase")
     if answered.model:

@@ -149,8 +149,9 @@ def _reference(citations: Sequence[Citation]) -> str:
 def _read_as(answer: Answer, phases: Mapping[str, str], limits: Sequence[str]) -> str:
     """What was answered: the phase, which can be corrected, and of a follow-up the whole question."""
     read = ", ".join(phases[phase] for phase in answer.phases) or "any phase"
+    by = f", rewritten by {text(answer.read_by)}" if answer.read_by else ""
     follows = (
-        f'<p class="meant">Read as: “{text(answer.read_as)}”</p>'
+        f'<p class="meant">Read as: “{text(answer.read_as)}”{by}</p>'
         if answer.read_as != answer.question
         else ""
     )
