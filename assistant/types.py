@@ -203,7 +203,7 @@ class Answer:
     noticed: tuple[Noticed, ...]
     model: str | None
     note: str
-    read_by: str | None = None
+    read_by: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""

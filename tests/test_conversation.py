@@ -75,6 +75,7 @@ def answered(
         noticed=(),
         model=None,
         note="",
+        read_by=None,
     )
 
 

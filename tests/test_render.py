@@ -111,6 +111,7 @@ def answered(*statements: Statement, citations: tuple[Citation, ...], withheld: 
         noticed=(),
         model=None,
         note="",
+        read_by=None,
     )
 
 
