@@ -92,7 +92,7 @@ def say(
     writing = None
     if model and found.drafts:
         spans = choose_passages(found.drafts, found.retrieved, index)
-        writing = Writing(passages(spans, binder.documents))
+        writing = Writing(passages(spans, found.retrieved))
         embed = retriever.embedder.embed
         text = found.question.text
         for statement in write(text, phases, spans, model, deadline, embed, binder, writing):
@@ -130,7 +130,8 @@ def say(
         read_by=model.name if model and rewriting and not rewriting.failure else None,
     )
     if record and model and (writing or rewriting):
-        record(_record(answered, found, model, writing or Writing(()), rewriting))
+        writing = writing or Writing(())
+        record(_record(answered, found, model, writing, rewriting, index.corpus.sha256))
     yield answered
 
 
@@ -173,6 +174,7 @@ def _record(
     model: LanguageModel,
     writing: Writing,
     rewriting: Reply | None,
+    corpus_sha256: str,
 ) -> Record:
     return Record(
         question=answered.question,
@@ -186,6 +188,7 @@ def _record(
         model=model.name,
         prompt_version=PROMPT_VERSION,
         corpus_version=answered.corpus_version,
+        corpus_sha256=corpus_sha256,
         passages=writing.passages,
         replies=tuple(writing.replies),
         sentences=tuple(writing.sentences),

@@ -66,6 +66,7 @@ _ADDRESSED = re.compile(
     r"|\b(?:this|each|every|a (?:good|perfect|correct)|(?:the )?correct) (?:answer|response|output)s?\b"
     r"|\b(?:every|all) questions?\b|\beverything (?:here|above|below|asked)\b|\bwhatever is asked\b"
     r"|\b(?:title|rest|rules?) of this section\b|\bpassages (?:above|below|end)\b"
+    r"|\banswer lines?\b|\blines? of (?:the|this|your) (?:answer|reply)\b"
     r"|\byour (?:memory|temperature|answer|reply|replies)\b|\bdeveloper (?:mode|message)\b"
     r"|\bthe (?:model|assistant) that reads\b|\banswers that (?:end|begin|start)\b|\banswer wrongly\b"
     r"|^\W*(?:say|claim|conclude|reply|respond|answer|pretend|mention|assure|quote|(?:state|confirm) that)\b"

@@ -222,7 +222,8 @@ class Said:
 class Passage:
     """A sentence of a source as a model is given it; ``key`` is how the model may cite it.
 
-    provision: the provision's id. source: in words, where it stands.
+    provision: the provision's id. source: in words, where it stands. score: its provision's in the
+    ranking, null where that was named by the question and not ranked.
     """
 
     key: str
@@ -231,6 +232,7 @@ class Passage:
     stop: int
     source: str
     text: str
+    score: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class Record:
     model: str
     prompt_version: str
     corpus_version: str
+    corpus_sha256: str
     passages: tuple[Passage, ...]
     replies: tuple[Reply, ...]
     sentences: tuple[Checked, ...]

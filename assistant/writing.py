@@ -159,16 +159,18 @@ class _Checker:
         return check(written.text, quotes, names, self._embed)
 
 
-def passages(spans: Mapping[str, Span], documents: Mapping[str, Document]) -> tuple[Passage, ...]:
+def passages(spans: Mapping[str, Span], found: Retrieved) -> tuple[Passage, ...]:
     """The spans as a model is given them."""
+    scores = {hit.provision.id: round(hit.score, 6) for hit in found.hits}
     return tuple(
         Passage(
             key,
             span.provision.id,
             span.segment.start,
             span.segment.stop,
-            _place(span, documents),
-            _quote(span, documents),
+            _place(span, found.documents),
+            _quote(span, found.documents),
+            scores.get(span.provision.id),
         )
         for key, span in spans.items()
     )

@@ -16,7 +16,7 @@
     pool        write sheets of what several rankings found, for relevance judgements
     judged      put the judgements of such sheets into the question set
     judge       let a language model judge the first statements of a run
-    attacks     whether orders planted in the sources change what is said
+    attacks     whether orders planted in sources and documents change what is said
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -349,10 +349,12 @@ def plant_faults(arguments: argparse.Namespace) -> int:
 
 
 def plant_orders(arguments: argparse.Namespace) -> int:
-    """Plant orders to an assistant in a copy of the corpus, print what they did, and keep it."""
-    settings = load_settings(library=NO_LIBRARY)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = attacks.table(attacks.attack(attacks.load_payloads(), settings, Path(folder)))
+    """Plant orders to an assistant in sources and documents, print what they did, and keep it."""
+    settings, payloads = load_settings(library=NO_LIBRARY), attacks.load_payloads()
+    rows = {}
+    for place, plant in {"sources": attacks.attack, "documents": attacks.attack_library}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            rows[place] = attacks.table(plant(payloads, settings, Path(folder)))
     path = readme.RESULTS / "attacks.json"
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(attacks.markdown(rows))
