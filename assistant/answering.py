@@ -130,8 +130,8 @@ def say(
         read_by=model.name if model and rewriting and not rewriting.failure else None,
     )
     if record and model and (writing or rewriting):
-        sha256 = index.corpus.sha256
-        record(_record(answered, found, model, writing or Writing(()), rewriting, sha256))
+        writing = writing or Writing(())
+        record(_record(answered, found, model, writing, rewriting, index.corpus.sha256))
     yield answered
 
 
