@@ -33,7 +33,9 @@ STATES: tuple[State, ...] = get_args(State)
 _TOGETHER = 512
 """Passages embedded at once: enough that batches of like length are full."""
 _SAMPLE = 64
-_AHEAD = 16
+_AHEAD_FILES = 256
+_AHEAD_BYTES = 8 * 2**20
+"""How far reading may be ahead of embedding, so that neither waits and memory is bounded."""
 _STAGE = "Reading and embedding"
 
 
@@ -192,6 +194,7 @@ class Adder:
     def _in_turn(self, jobs: list[Job], dry_run: bool) -> Iterator[tuple[Job, Outcome | _Read]]:
         """Each job with its result; some files are read ahead, while the caller embeds."""
         waiting: deque[tuple[Job, Future[Extracted]]] = deque()
+        sizes: deque[int] = deque()
         with Reader(self._limits) as reader, ThreadPoolExecutor(1) as ahead:
             try:
                 for job in jobs:
@@ -203,7 +206,11 @@ class Adder:
                         yield job, known
                         continue
                     waiting.append((job, ahead.submit(reader.read, job.path)))
-                    if len(waiting) > _AHEAD:
+                    sizes.append(_size(job.path))
+                    while len(sizes) > 1 and (
+                        len(sizes) > _AHEAD_FILES or sum(sizes) > _AHEAD_BYTES
+                    ):
+                        sizes.popleft()
                         yield self._read(*waiting.popleft())
                 while waiting:
                     yield self._read(*waiting.popleft())
