@@ -19,9 +19,10 @@ from typing import Literal, get_args
 
 from assistant.documents.extracted import Extracted
 from assistant.documents.reading import Limits, Reader
-from assistant.embedding import Embedder
+from assistant.embedding import Embedder, Vectors
 from assistant.errors import CorpusError, FileRefused, LibraryError
 from assistant.library.metadata import SIDECAR, Metadata, describe, sidecar
+from assistant.library.outliers import REASON, outliers
 from assistant.library.passages import Passage, cut
 from assistant.library.store import NewDocument, Store, Written
 from assistant.questions import named_concerns
@@ -122,7 +123,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 class Adder:
-    """Brings files into a store; one run."""
+    """Brings files into a store; one run.
+
+    shipped: vectors of the corpus' texts; without them, passages are not compared with each other.
+    """
 
     def __init__(
         self,
@@ -130,11 +134,13 @@ class Adder:
         embedder: Embedder,
         taxonomy: Taxonomy,
         max_chars: int,
+        shipped: Vectors | None = None,
         progress: Progress | None = None,
         limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         self._store, self._embedder, self._taxonomy = store, embedder, taxonomy
         self._max_chars, self._limits = max_chars, limits
+        self._shipped = shipped
         self._progress = progress or (lambda stage, done, total: None)
 
     def run(self, jobs: list[Job]) -> Report:
@@ -272,6 +278,7 @@ class Adder:
         first = 0
         for entry in waiting:
             last = first + len(entry.passages)
+            entry = self._without_outliers(entry, vectors[first:last])
             new = NewDocument(
                 path=str(entry.job.path),
                 collection=entry.job.collection,
@@ -286,6 +293,15 @@ class Adder:
             outcomes.append(_stored(entry, self._store.put(new)))
             first = last
         return outcomes
+
+    def _without_outliers(self, entry: _Read, vectors: Vectors) -> _Read:
+        """The file, with those passages in quarantine that have nothing to do with the others."""
+        if self._shipped is None:
+            return entry
+        passages = list(entry.passages)
+        for place in outliers(vectors, self._shipped):
+            passages[place] = replace(passages[place], held=passages[place].held or REASON)
+        return replace(entry, passages=passages)
 
 
 def _stored(entry: _Read, written: Written) -> Outcome:
