@@ -22,7 +22,7 @@ from assistant.documents.extracted import Block, Extracted, Suspicion
 from assistant.index import build_index, open_index
 from assistant.library import Library, Shelf
 from assistant.library.outliers import outliers
-from assistant.library.passages import cut, sentences
+from assistant.library.passages import cut, says_something, sentences
 from assistant.library.store import FILE
 from assistant.retrieval import Retriever, load_ranking
 from tests.conftest import ROOT, SMALL, HashEmbedder
@@ -668,3 +668,45 @@ def test_every_passage_of_a_long_document_is_compared() -> None:
     vectors[2100] = APART[1]
     vectors[[3, 1900]] = APART[2]
     assert outliers(vectors, APART[9:]) == [2100]
+
+
+@pytest.mark.parametrize(
+    ("text", "quotable"),
+    [
+        ("Rotate API keys every 45 days.", True),
+        ("Prompts | 30 days", True),
+        ("The keys shall be rotated in each of the following cases:", True),
+        ("Keys are kept as follows: name: the owner, place: the vault.", True),
+        ("**Mitigation:**", False),
+        ("3.3 AI asset inventory … 14", False),
+        ("3.3 AI asset inventory . . . . . . . 14", False),
+        ("[The registry](https://example.org/registry)", False),
+        ("---", False),
+        ("slug: oms\npublisher: OpenSSF\nkind: standard\ncommit: a0c91e2", False),
+    ],
+)
+def test_what_is_no_statement_is_not_quoted(text: str, quotable: bool) -> None:
+    assert says_something(text) is quotable
+
+
+def test_versions_of_a_passage_are_found_once(asker: Assistant, tmp_path: Path) -> None:
+    text = "API keys of the gateway must be rotated every 45 days by the platform team at Acme."
+    names = ("policy.md", "policy-final.md")
+    for name, more in zip(names, ("", " Thanks."), strict=True):
+        (tmp_path / name).write_text(f"# Keys\n\n{text}{more}\n", encoding="utf-8")
+    asker.library.add([tmp_path / names[0]], collection="old")
+    asker.library.add([tmp_path / name for name in names], collection="new")
+
+    def found(*collections: str) -> list[str]:
+        hits = asker.search(KEYS, k=9, collection=collections)
+        return sorted(hit.document.source.id for hit in hits)
+
+    assert len(found("new")) == 1
+    assert [entry.partition("/")[0] for entry in found("old", "new")] == ["new", "old"]
+
+
+def test_what_only_lists_contents_is_not_found(asker: Assistant, tmp_path: Path) -> None:
+    path = tmp_path / "contents.md"
+    path.write_text("# Contents\n\nAPI keys of the gateway … 45\n", encoding="utf-8")
+    assert states(asker.library.add([path], collection="acme")) == ["added"]
+    assert list(asker.search(KEYS, collection="acme")) == []
