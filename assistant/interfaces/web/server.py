@@ -20,6 +20,7 @@ from assistant.interfaces import feedback
 from assistant.interfaces.guard import Access, App, Guard, Limits, Message, Receive, Scope, Send
 from assistant.interfaces.serving import Opening, serve, settle_in
 from assistant.interfaces.web import page, reading
+from assistant.interfaces.web.stopping import Stops
 from assistant.settings import Settings
 
 _NEVER_USED = ("upload", "run/{name:path}", "call/{name:path}", "proxy={name:path}")
@@ -73,11 +74,13 @@ def make_app(settings: Settings, access: Access, limits: Limits, public_url: str
         return PlainTextResponse("There is nothing here.", 404)
 
     closed = [Route(f"/gradio_api/{path}", gone, methods=["GET", "POST"]) for path in _NEVER_USED]
-    routes: list[BaseRoute] = [*closed, *reading.routes(opening, feedback.default_file())]
+    stops = Stops()
+    reads = reading.routes(opening, feedback.default_file())
+    routes: list[BaseRoute] = [*closed, *reads, stops.route()]
     app = FastAPI(routes=routes, openapi_url=None, lifespan=lifespan)
     gradio.mount_gradio_app(
         app,
-        page.frame(load_corpus(settings.corpus), opening, limits.at_once),
+        page.frame(load_corpus(settings.corpus), opening, limits.at_once, stops, settings.model),
         "/",
         root_path=public_url or None,
         footer_links=[],
