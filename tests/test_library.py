@@ -21,9 +21,9 @@ from assistant.documents import load_corpus
 from assistant.documents.extracted import Block, Extracted, Suspicion
 from assistant.index import build_index, open_index
 from assistant.library import Library, Shelf
+from assistant.library.database import FILE
 from assistant.library.outliers import outliers
 from assistant.library.passages import cut, says_something, sentences
-from assistant.library.store import FILE
 from assistant.retrieval import Retriever, load_ranking
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_corpus_check import pdf

@@ -16,9 +16,11 @@ from assistant.embedding import Embedder, prepare_embedder
 from assistant.errors import LibraryError
 from assistant.index import shipped_vectors
 from assistant.library.adding import Adder, Job, Outcome, Progress, Report, files_under
+from assistant.library.database import exists
 from assistant.library.metadata import describe
 from assistant.library.official import COLLECTION, Fetched, Fetcher, chosen, load_official
-from assistant.library.store import Held, LibraryDocument, Store, exists
+from assistant.library.store import Store
+from assistant.library.stored import Held, LibraryDocument
 from assistant.recipe import read_recipe
 from assistant.settings import Settings
 from assistant.taxonomy import Taxonomy, load_taxonomy

@@ -21,15 +21,9 @@ import numpy as np
 
 from assistant.embedding import Embedder, Vectors
 from assistant.errors import LibraryError
+from assistant.library.database import connect, exists
 from assistant.library.passages import says_something
-from assistant.library.store import (
-    connect,
-    exists,
-    read_document,
-    read_provision,
-    read_source,
-    read_text,
-)
+from assistant.library.stored import read_document, read_provision, read_source, read_text
 from assistant.types import Document, Provision, Source
 
 _CANDIDATES = 40

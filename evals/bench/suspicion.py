@@ -26,8 +26,8 @@ from assistant.documents.suspicion import find_suspicions
 from assistant.embedding import Embedder, Vectors, prepare_embedder
 from assistant.errors import FileRefused
 from assistant.index import shipped_vectors
+from assistant.library.database import connect
 from assistant.library.outliers import ENOUGH, outliers
-from assistant.library.store import connect
 from assistant.paths import corpus_folder
 from assistant.recipe import read_recipe
 
