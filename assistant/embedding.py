@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 
 Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Progress = Callable[[int], None]
+Tokens = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 _OPSET = 17
-_BATCH = 16
+_BATCH = 4
+"""Texts that onnxruntime embeds at once; more would be padded to more different lengths."""
+_TORCH_BATCH = 16
+_ENCODED = 256
 
 
 class Embedder(Protocol):
@@ -105,6 +110,12 @@ def bundled_model(recipe: ModelRecipe) -> Path:
     return folder
 
 
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def file_sha256(path: Path) -> str:
     """Hex digest of a file; "absent" if there is none."""
     if not path.is_file():
@@ -121,7 +132,8 @@ class OnnxEmbedder:
         import tokenizers
 
         options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # One thread a batch, a batch a core: threads that share a batch wait for each other.
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         # The graph was optimised when it was exported.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -130,7 +142,7 @@ class OnnxEmbedder:
         )
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens)
-        self._tokenizer.enable_padding()
+        self._tokenizer.no_padding()
         self._digest = digest
 
     @property
@@ -139,25 +151,37 @@ class OnnxEmbedder:
         return self._digest
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        """Embed in batches of texts of similar length; see Embedder.embed."""
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        rows: list[Vectors] = []
-        for start in range(0, len(order), _BATCH):
-            batch = [texts[index] for index in order[start : start + _BATCH]]
-            rows.append(self._run(batch))
-            if progress:
-                progress(len(batch))
-        if not rows:
+        """Embed in small batches of texts with as many tokens; see Embedder.embed."""
+        if not texts:
             return np.zeros((0, 0), dtype=np.float32)
+        tokens = self._tokens(texts)
+        order = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
+        batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+        rows: list[Vectors] = []
+        with ThreadPoolExecutor(min(len(batches), _cores())) as pool:
+            for row in pool.map(lambda batch: self._run([tokens[i] for i in batch]), batches):
+                rows.append(row)
+                if progress:
+                    progress(len(row))
         vectors = np.concatenate(rows)
         result = np.empty_like(vectors)
         result[order] = vectors
         return result
 
-    def _run(self, batch: list[str]) -> Vectors:
-        encoded = self._tokenizer.encode_batch(batch)
-        ids = np.array([entry.ids for entry in encoded], dtype=np.int64)
-        mask = np.array([entry.attention_mask for entry in encoded], dtype=np.int64)
+    def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """The ids of each text's tokens; an encoding holds much more, so few are held at once."""
+        return [
+            np.array(encoding.ids, dtype=np.int64)
+            for start in range(0, len(texts), _ENCODED)
+            for encoding in self._tokenizer.encode_batch(list(texts[start : start + _ENCODED]))
+        ]
+
+    def _run(self, batch: Sequence[Tokens]) -> Vectors:
+        ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         states = self._session.run(None, feeds)[0]
         weights = mask[:, :, None].astype(np.float32)
@@ -185,8 +209,8 @@ class SentenceTransformerEmbedder:
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed in batches; see Embedder.embed."""
         rows = []
-        for start in range(0, len(texts), _BATCH):
-            batch = list(texts[start : start + _BATCH])
+        for start in range(0, len(texts), _TORCH_BATCH):
+            batch = list(texts[start : start + _TORCH_BATCH])
             rows.append(
                 self._model.encode(batch, normalize_embeddings=True, show_progress_bar=False)
             )

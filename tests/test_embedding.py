@@ -54,6 +54,16 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(cache: Path) -> None:
     assert float((together * alone).sum(axis=1).min()) > 0.99999
 
 
+def test_vectors_come_in_the_order_of_their_texts(cache: Path) -> None:
+    embedder = open_embedder("bundled", MODEL, cache)
+    texts = [f"{text} {number}" for number in range(4) for text in reversed(TEXTS)]
+    done: list[int] = []
+    together = embedder.embed(texts, done.append)
+    alone = np.concatenate([embedder.embed([text]) for text in texts])
+    assert sum(done) == len(texts) and len(done) > 1
+    assert float((together * alone).sum(axis=1).min()) > 0.99999
+
+
 def test_nothing_to_embed(cache: Path) -> None:
     assert open_embedder("bundled", MODEL, cache).embed([]).shape == (0, 0)
 

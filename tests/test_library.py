@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from assistant.documents import load_corpus
 from assistant.documents.extracted import Block, Extracted, Suspicion
 from assistant.index import build_index, open_index
 from assistant.library import Library, Shelf
-from assistant.library.passages import cut, sentences
-from assistant.library.store import FILE
+from assistant.library.database import FILE
+from assistant.library.outliers import outliers
+from assistant.library.passages import cut, says_something, sentences
 from assistant.retrieval import Retriever, load_ranking
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_corpus_check import pdf
@@ -632,3 +634,79 @@ def test_progress_counts_bytes_to_the_end(library: Library, files: Path) -> None
     library.add([files], progress=note)
     size = (files / "access.md").stat().st_size
     assert seen == [("Reading and embedding", 0, size), ("Reading and embedding", size, size)]
+
+
+def test_a_passage_about_something_else_is_held(assistant: Assistant, tmp_path: Path) -> None:
+    library = Library(replace(assistant.settings, library=tmp_path / "library"))
+    path = tmp_path / "keys.md"
+    sections = [f"## Step {n}\n\nRotate the API keys of gateway {n} now.\n" for n in range(8)]
+    path.write_text("# Keys\n\n" + "\n".join(sections), encoding="utf-8")
+    assert states(library.add([path])) == ["added"]
+    assert library.quarantined() == []
+    planted = "## Biscuits\n\nBeat the egg whites, fold in the sugar, and bake until golden.\n"
+    path.write_text(path.read_text("utf-8") + planted, encoding="utf-8")
+    report = library.add([path])
+    assert states(report) == ["replaced"] and report.outcomes[0].held == 1
+    (held,) = library.quarantined()
+    assert held.text.startswith("Beat the egg") and "something else" in held.reason
+
+
+APART = np.eye(10, dtype=np.float32)
+
+
+def test_in_a_short_document_nothing_is_an_outlier() -> None:
+    assert outliers(APART[:7], APART[9:]) == []
+    assert outliers(APART[:9], APART[9:]) == list(range(9))
+
+
+def test_what_the_corpus_speaks_of_is_no_outlier() -> None:
+    assert outliers(APART[:8], APART[5:]) == [0, 1, 2, 3, 4]
+
+
+def test_every_passage_of_a_long_document_is_compared() -> None:
+    vectors = np.repeat(APART[:1], 2500, axis=0)
+    vectors[2100] = APART[1]
+    vectors[[3, 1900]] = APART[2]
+    assert outliers(vectors, APART[9:]) == [2100]
+
+
+@pytest.mark.parametrize(
+    ("text", "quotable"),
+    [
+        ("Rotate API keys every 45 days.", True),
+        ("Prompts | 30 days", True),
+        ("The keys shall be rotated in each of the following cases:", True),
+        ("Keys are kept as follows: name: the owner, place: the vault.", True),
+        ("**Mitigation:**", False),
+        ("3.3 AI asset inventory … 14", False),
+        ("3.3 AI asset inventory . . . . . . . 14", False),
+        ("[The registry](https://example.org/registry)", False),
+        ("---", False),
+        ("slug: oms\npublisher: OpenSSF\nkind: standard\ncommit: a0c91e2", False),
+    ],
+)
+def test_what_is_no_statement_is_not_quoted(text: str, quotable: bool) -> None:
+    assert says_something(text) is quotable
+
+
+def test_versions_of_a_passage_are_found_once(asker: Assistant, tmp_path: Path) -> None:
+    text = "API keys of the gateway must be rotated every 45 days by the platform team at Acme."
+    names = ("policy.md", "policy-final.md")
+    for name, more in zip(names, ("", " Thanks."), strict=True):
+        (tmp_path / name).write_text(f"# Keys\n\n{text}{more}\n", encoding="utf-8")
+    asker.library.add([tmp_path / names[0]], collection="old")
+    asker.library.add([tmp_path / name for name in names], collection="new")
+
+    def found(*collections: str) -> list[str]:
+        hits = asker.search(KEYS, k=9, collection=collections)
+        return sorted(hit.document.source.id for hit in hits)
+
+    assert len(found("new")) == 1
+    assert [entry.partition("/")[0] for entry in found("old", "new")] == ["new", "old"]
+
+
+def test_what_only_lists_contents_is_not_found(asker: Assistant, tmp_path: Path) -> None:
+    path = tmp_path / "contents.md"
+    path.write_text("# Contents\n\nAPI keys of the gateway … 45\n", encoding="utf-8")
+    assert states(asker.library.add([path], collection="acme")) == ["added"]
+    assert list(asker.search(KEYS, collection="acme")) == []

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import yaml
 from assistant import Assistant, LibraryError, Settings
 from assistant.documents import load_corpus
 from assistant.index import build_index, open_index
-from assistant.library import Fetcher, Shelf, load_official
+from assistant.library import Fetcher, Library, Shelf, load_official
 from assistant.library.official import OfficialFile, public_addresses
 from assistant.retrieval import Retriever, load_ranking
 from evals.__main__ import snapshots_folder
@@ -88,8 +89,10 @@ def site() -> Iterator[tuple[type[Site], int]]:
 
 
 @pytest.fixture
-def fetcher(tmp_path: Path) -> Fetcher:
+def fetcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
     """A fetcher that finds every host on this machine and trusts the test's certificate."""
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
     return Fetcher(
         tmp_path / "official",
         addresses=lambda host, port: ["127.0.0.1"],
@@ -115,6 +118,35 @@ def test_a_file_is_fetched_once_and_compared_with_what_was_reviewed(
     (changed,) = fetcher.fetch([file(port, content=b"as reviewed")])
     assert changed.state == "changed" and "something else than what was reviewed" in changed.detail
     assert changed.path.read_bytes() == TEXT
+
+
+def test_what_varies_is_left_out(site: tuple[type[Site], int], fetcher: Fetcher) -> None:
+    handler, port = site
+    digest = hashlib.sha256(b"<p>Lasers are off.").hexdigest()
+    law = OfficialFile(
+        "ex-law", f"https://official.test:{port}/HTML/?uri=CELEX:1", digest, "1.html", ' id="\\d+"'
+    )
+    for number in (b"17", b"18"):
+        handler.content = b'<p id="%s">Lasers are off.' % number
+        (found,) = fetcher.fetch([law])
+        assert (found.state, found.path.name) == ("fetched", "ex-law.1.html")
+        assert found.path.read_bytes() == b"<p>Lasers are off."
+        found.path.unlink()
+    assert {asked for asked, _ in handler.asked} == {"/HTML/?uri=CELEX:1"}
+    handler.content = b'<p id="19">Lasers are on.'
+    assert fetcher.fetch([law])[0].state == "changed"
+
+
+def test_a_proxy_is_refused_with_the_remedy(
+    site: tuple[type[Site], int], fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, port = site
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    with pytest.raises(LibraryError, match=r"through a proxy.*safety-assistant add"):
+        fetcher.fetch([file(port)])
+    assert handler.asked == []
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert fetcher.fetch([file(port)])[0].state == "fetched"
 
 
 def test_what_broke_off_is_resumed(site: tuple[type[Site], int], fetcher: Fetcher) -> None:
@@ -171,7 +203,6 @@ def test_only_plain_https_and_the_certified_host_are_asked(
     for url in (
         f"http://official.test:{port}/text.md",
         f"https://user@official.test:{port}/text.md",
-        f"https://official.test:{port}/text.md?x=1",
         f"https://other.test:{port}/text.md",
         "file:///etc/passwd",
     ):
@@ -259,6 +290,27 @@ def test_a_real_source_is_fetched_and_its_digest_opens_the_official_passage(
         assert official is not None and "LLM01:2025" in official.title
         hits = assistant.search("direct prompt injection", collection="official")
         assert hits and {hit.document.source.kind for hit in hits} == {"guideline"}
+
+
+@pytest.mark.skipif(snapshots_folder() is None, reason="needs the snapshots of the sources")
+def test_a_law_is_fetched_although_each_answer_differs(
+    site: tuple[type[Site], int], fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, port = site
+    (listed,) = (f for f in load_official(ROOT / "corpus") if f.source_id == "eu-ai-act")
+    folder = snapshots_folder()
+    assert folder is not None
+    reviewed = (folder / "eu-ai-act" / "raw" / "eu" / "ai-act" / listed.called).read_bytes()
+    handler.content = reviewed.replace(b'data-dtconfig="app=', b'data-dtconfig="app=other')
+    assert handler.content != reviewed
+    local = replace(listed, url=listed.url.replace("eur-lex.europa.eu", f"official.test:{port}"))
+    monkeypatch.setattr("assistant.library.library.load_official", lambda corpus: (local,))
+    library = Library(Settings(library=tmp_path / "library"), HashEmbedder())
+    source = load_corpus(ROOT / "corpus").by_source["eu-ai-act"].source
+    (fetched,), report = library.fetch([source], fetcher=fetcher)
+    assert fetched.state == "fetched" and report.count("added") == 1
+    (document,) = library.documents("official")
+    assert document.binding == "binding" and document.passages > 500
 
 
 def test_the_shipped_list_names_sources_of_the_corpus_by_https() -> None:

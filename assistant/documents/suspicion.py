@@ -64,9 +64,23 @@ _MINE = (
 _TELL = r"(?:say|state|claim|reply|respond|answer|recommend|conclude|tell|mention|report|rate|mark|give|add|cite)\b"
 _ACT = r"(?:follow|obey|execute|run|do what|act on|perform|comply)\b"
 
-_FAMILIES: tuple[tuple[str, str], ...] = (
+
+def _each(first: str, then: str) -> str:
+    return "|".join(f"{one} {other}" for one in first.split("|") for other in then.split("|"))
+
+
+_IGNORING = (
+    "ignore|disregard|forget|discard|override|overrule|bypass|skip|cancel|erase|neglect|drop|set aside"
+    "|pay no attention|nevermind|never mind|"
+    + _each("do not|don't|never|stop", "follow|obey|comply|pay|listen")
+)
+_TELLING = "say|state|claim|reply|respond|answer|recommend|conclude|tell|mention|report|rate|mark|give|add|cite"
+_FAMILIES: tuple[tuple[str, str, str], ...] = (
     (
         "tells an assistant to drop its instructions",
+        f"{_IGNORING}|void|superseded|replaced|revoked|overridden|no longer appl|follow the text"
+        "|follow the ones|follow the instructions|follow only|act only|use these instructions"
+        "|what you should|" + _each("new|updated|revised|real|actual", "instruction|order|task"),
         rf"{_AT_START}{_IGNORE}\s+{_EARLIER}{{1,6}}{_RULES}"
         rf"|{_AT_START}{_IGNORE}\s+(?:(?:all|of|the|that)\s+){{0,2}}(?:above\b|everything\s+(?:above|before"
         rf"|written|you (?:were|have)|that)|what (?:the developer|you were|came before)"
@@ -84,6 +98,11 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "gives an assistant another role",
+        "from now|from this|henceforth|for the rest of this|you are|pretend|imagine|suppose|role-play"
+        "|roleplay|assume the|mode is|mode now|mode enabled|mode activated|mode on|jailbreak mode"
+        "|unrestricted mode|developer mode|dan mode|god mode|stay in character|your new"
+        "|you have been free|simulate a persona|do anything now|you have no|play a game|"
+        + _each("act|behave|respond|answer|reply", "as|like"),
         rf"\b(?:from (?:now|this (?:point|moment)) on|henceforth|for the rest of this (?:session|conversation"
         rf"|chat)),?\s+(?:you|answer|act|behave|respond|do)\b"
         rf"|\byou are (?:now|no longer|going to (?:pretend|act|play|be))\b"
@@ -100,6 +119,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "asks an assistant for its prompt",
+        "your|the hidden|the initial|the original|the secret|the developer|prompt|instruction|above"
+        "|you were|you have been|you received",
         rf"{_AT_START}{_SHOW}\b[^.\n]{{0,40}}?\b{_MINE}"
         rf"|{_AT_START}{_SHOW}\s+(?:\w+\s+){{0,3}}(?:your|initial|system)\s+(?:\w+\s+)?(?:system |initial )?"
         rf"(?:prompts?|instructions)\b"
@@ -112,6 +133,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "tells an assistant to send data away",
+        "send|forward|post|upload|transmit|mail|share|submit|exfiltrate|leak|append|embed|include"
+        "|collect|![|://|without telling|without informing|without notifying",
         rf"{_AT_START}(?:before \w+ing,?\s+|always\s+|silently\s+|secretly\s+)?(?:send(?! e-?mails?\b)|forward|(?!(?-i:POST))post|upload|transmit"
         rf"|e-?mail|mail|share|submit|exfiltrate|leak|append|embed|include|collect)\b(?:[^.\n]|\.(?=\S)){{0,80}}\b{_SECRET}\b"
         rf"[^\n]{{0,80}}?{_PLACE}"
@@ -122,6 +145,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "is addressed to an AI",
+        "",
         rf"\b(?:notes?|notice|message|instructions?|attention|reminder|dear|hey)\s*"
         rf"(?:to|for|,)?\s+(?:the |all |any |an? )?{_AI}\b[^.\n]{{0,40}}:"
         rf"|{_AT_START}(?:to|for|attention|dear|hey)\s+(?:the |all |any |every )?{_AI}\b[^.\n]{{0,40}}"
@@ -140,6 +164,20 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "dictates an answer",
+        "whatever|no matter|refuse to answer|respond only with|answer only with|under no circumstances"
+        "|treat everything|"
+        + "|".join(
+            (
+                _each("always|only|only ever", _TELLING),
+                _each("must|should", "begin|start|end"),
+                _each("every|each|your", "answer|reply|response|summary"),
+                _each("of|than", "answering|summari|replying|responding"),
+                _each("your", "real|actual|true|only"),
+                _each("when|when you|whenever|whenever you", "summari|asked|answering"),
+                _each("with", "false|wrong|misleading"),
+                _each("never", "disclose|reveal|tell|admit"),
+            )
+        ),
         rf"\b(?:whatever|no matter what)\b[^.\n]{{0,40}}\b(?:question|ask(?:ed|s)?|sources?|prompt)\b[^.\n]{{0,20}},?\s*"
         rf"(?:you )?(?:\w+ )?(?:{_TELL}|state|says?)?"
         rf"|{_AT_START}(?:always|only|you should only(?: ever)?)\s+{_TELL}\b[^.\n]{{0,60}}"
@@ -160,6 +198,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "forges the marks of a conversation",
+        "",
         r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?system(?:-\w+)?>|\[system\]\("
         r"|^#{2,}\s*(?:system|instruction|response|user|assistant)\s*:\s*$"
         r"|</(?:context|documents?|data|user_input|retrieved)>\s*(?:</\w+>\s*)*(?:<system|human:|user:|\S)"
@@ -170,6 +209,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "calls a tool",
+        "tool|function|<invoke|action input|please execute",
         r"\"tool_calls?\"\s*:|<tool_call>|<function_calls?>|<invoke\b|<function=\w+>|\"type\"\s*:\s*\"tool_use\""
         r"|^action\s*:\s*\w+\s*\n+action input\s*:"
         rf"|{_AT_START}(?:call|invoke|use|run)\s+(?:the|your)\s+(?:function\s+\w+\s+with\b|\S{{0,30}}\s*(?:tool|function)\b"
@@ -179,12 +219,15 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "hides its words in an encoding",
+        "decod|decrypt|revers|unscrambl|base64|rot13|hex|encod|hidden in",
         rf"\b(?:decode|decrypt|reverse|unscramble|base64|rot13|hex)\b[^.\n]{{0,60}}\b(?:and|then|to)\b\s+{_ACT}"
         rf"|{_AT_START}{_ACT}\b[^.\n]{{0,60}}\b(?:base64|rot13|hex(?:adecimal)?|encoded|decoding|hidden in)\b"
         rf"|\bhex encodes your|\bdecod\w+ and obey|base64-decode and",
     ),
     (
         "tells an assistant to drop its instructions",
+        "ignor|vergiss|vergessen|oublie|olvida|esquece|dimentica|忽略|无视|忘记|忘掉|忽視|игнорируй|забудь"
+        "|無視|忘れ|무시|잊",
         r"\bignorier\w* (?:alle|sämtliche|die|deine)\b[^.\n]*(?:anweisung|regel|instruktion)"
         r"|\b(?:vergiss|vergessen sie) (?:alles|alle|deine)\b"
         r"|\b(?:ignore[zr]|oublie[zr])\b[^.\n]{0,30}\b(?:instructions|consignes|règles)"
@@ -194,7 +237,11 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         r"|(?:指示|命令|ルール)[^。\n]{0,6}(?:無視|忘れ)|지시[^.\n]{0,4}(?:무시|잊)",
     ),
 )
-_PATTERNS = tuple((reason, re.compile(rule, re.I | re.M)) for reason, rule in _FAMILIES)
+"""A reason; words, one of which is in whatever the rule finds, so that text without them is passed
+over quickly; and the rule."""
+_PATTERNS = tuple(
+    (reason, words.split("|"), re.compile(rule, re.I | re.M)) for reason, words, rule in _FAMILIES
+)
 _ABOUT = re.compile(
     r"\b(?:attack\w*|adversar\w*|inject\w*|jailbr\w*|malicious\w*|e\.g|for (?:example|instance)|such as"
     r"|examples?|payloads?|attempts?|phrases?|patterns?|strings?|like|prompts? that|hidden|red.team\w*"
@@ -260,7 +307,10 @@ def _invisible(text: str) -> Iterator[Suspicion]:
 
 def _orders(text: str) -> Iterator[Suspicion]:
     for view in _views(text):
-        for reason, pattern in _PATTERNS:
+        folded = _folded(view)
+        for reason, words, pattern in _PATTERNS:
+            if not any(word in folded for word in words):
+                continue
             match = next((m for m in pattern.finditer(view) if not _is_mention(view, m)), None)
             if match:
                 span = _sentence(text, match) if view == text else (0, len(text))
@@ -284,6 +334,11 @@ def _views(text: str) -> Iterator[str]:
     plain = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), plain)
     if plain != text:
         yield plain
+
+
+def _folded(text: str) -> str:
+    """The text as ``re.IGNORECASE`` compares it, with single spaces."""
+    return " ".join(text.casefold().replace("ı", "i").replace("\u0307", "").split())
 
 
 def _is_mention(text: str, match: re.Match[str]) -> bool:

@@ -11,7 +11,15 @@ A generation is complete before the pointer names it and is not changed afterwar
 is killed leaves the one in use as it was.
 """
 
-from assistant.index.build import BuildReport, Progress, build_index
+from assistant.index.build import BuildReport, Progress, build_index, shipped_vectors
 from assistant.index.reader import Index, open_index, verify_index
 
-__all__ = ["BuildReport", "Index", "Progress", "build_index", "open_index", "verify_index"]
+__all__ = [
+    "BuildReport",
+    "Index",
+    "Progress",
+    "build_index",
+    "open_index",
+    "shipped_vectors",
+    "verify_index",
+]

@@ -220,6 +220,15 @@ def _embed(
     return {key: found[key] for key in wanted}, len(missing)
 
 
+def shipped_vectors(cache: Path, model: str) -> Vectors | None:
+    """The vectors of the texts in the index in use; None if there is none of this model."""
+    generation = _reusable(cache, model)
+    if generation is None:
+        return None
+    vectors: Vectors = np.load(generation / "vectors.npy", mmap_mode="r")
+    return vectors
+
+
 def _known_vectors(previous: Path | None) -> dict[str, Vectors]:
     """Vectors of the previous generation by key."""
     if previous is None:

@@ -13,7 +13,7 @@ from assistant.library.adding import STATES, Outcome, Report
 from assistant.library.library import SHIPPED, Library
 from assistant.library.official import Fetched, Fetcher, OfficialFile, load_official
 from assistant.library.shelf import Found, Shelf, Shelved
-from assistant.library.store import Held, LibraryDocument
+from assistant.library.stored import Held, LibraryDocument
 
 __all__ = [
     "SHIPPED",

@@ -19,9 +19,10 @@ from typing import Literal, get_args
 
 from assistant.documents.extracted import Extracted
 from assistant.documents.reading import Limits, Reader
-from assistant.embedding import Embedder
+from assistant.embedding import Embedder, Vectors
 from assistant.errors import CorpusError, FileRefused, LibraryError
 from assistant.library.metadata import SIDECAR, Metadata, describe, sidecar
+from assistant.library.outliers import REASON, outliers
 from assistant.library.passages import Passage, cut
 from assistant.library.store import NewDocument, Store, Written
 from assistant.questions import named_concerns
@@ -33,7 +34,9 @@ STATES: tuple[State, ...] = get_args(State)
 _TOGETHER = 512
 """Passages embedded at once: enough that batches of like length are full."""
 _SAMPLE = 64
-_AHEAD = 16
+_AHEAD_FILES = 256
+_AHEAD_BYTES = 8 * 2**20
+"""How far reading may be ahead of embedding, so that neither waits and memory is bounded."""
 _STAGE = "Reading and embedding"
 
 
@@ -120,7 +123,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 class Adder:
-    """Brings files into a store; one run."""
+    """Brings files into a store; one run.
+
+    shipped: vectors of the corpus' texts; without them, passages are not compared with each other.
+    """
 
     def __init__(
         self,
@@ -128,11 +134,13 @@ class Adder:
         embedder: Embedder,
         taxonomy: Taxonomy,
         max_chars: int,
+        shipped: Vectors | None = None,
         progress: Progress | None = None,
         limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         self._store, self._embedder, self._taxonomy = store, embedder, taxonomy
         self._max_chars, self._limits = max_chars, limits
+        self._shipped = shipped
         self._progress = progress or (lambda stage, done, total: None)
 
     def run(self, jobs: list[Job]) -> Report:
@@ -192,6 +200,7 @@ class Adder:
     def _in_turn(self, jobs: list[Job], dry_run: bool) -> Iterator[tuple[Job, Outcome | _Read]]:
         """Each job with its result; some files are read ahead, while the caller embeds."""
         waiting: deque[tuple[Job, Future[Extracted]]] = deque()
+        sizes: deque[int] = deque()
         with Reader(self._limits) as reader, ThreadPoolExecutor(1) as ahead:
             try:
                 for job in jobs:
@@ -203,7 +212,11 @@ class Adder:
                         yield job, known
                         continue
                     waiting.append((job, ahead.submit(reader.read, job.path)))
-                    if len(waiting) > _AHEAD:
+                    sizes.append(_size(job.path))
+                    while len(sizes) > 1 and (
+                        len(sizes) > _AHEAD_FILES or sum(sizes) > _AHEAD_BYTES
+                    ):
+                        sizes.popleft()
                         yield self._read(*waiting.popleft())
                 while waiting:
                     yield self._read(*waiting.popleft())
@@ -265,6 +278,7 @@ class Adder:
         first = 0
         for entry in waiting:
             last = first + len(entry.passages)
+            entry = self._without_outliers(entry, vectors[first:last])
             new = NewDocument(
                 path=str(entry.job.path),
                 collection=entry.job.collection,
@@ -279,6 +293,15 @@ class Adder:
             outcomes.append(_stored(entry, self._store.put(new)))
             first = last
         return outcomes
+
+    def _without_outliers(self, entry: _Read, vectors: Vectors) -> _Read:
+        """The file, with those passages in quarantine that have nothing to do with the others."""
+        if self._shipped is None:
+            return entry
+        passages = list(entry.passages)
+        for place in outliers(vectors, self._shipped):
+            passages[place] = replace(passages[place], held=passages[place].held or REASON)
+        return replace(entry, passages=passages)
 
 
 def _stored(entry: _Read, written: Written) -> Outcome:

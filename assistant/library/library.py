@@ -14,10 +14,13 @@ from pathlib import Path
 from assistant.documents.reading import Limits
 from assistant.embedding import Embedder, prepare_embedder
 from assistant.errors import LibraryError
+from assistant.index import shipped_vectors
 from assistant.library.adding import Adder, Job, Outcome, Progress, Report, files_under
+from assistant.library.database import exists
 from assistant.library.metadata import describe
 from assistant.library.official import COLLECTION, Fetched, Fetcher, chosen, load_official
-from assistant.library.store import Held, LibraryDocument, Store, exists
+from assistant.library.store import Store
+from assistant.library.stored import Held, LibraryDocument
 from assistant.recipe import read_recipe
 from assistant.settings import Settings
 from assistant.taxonomy import Taxonomy, load_taxonomy
@@ -178,7 +181,10 @@ class Library:
     ) -> Report:
         max_chars = read_recipe(self._settings.recipe).max_chars
         with self._store(dry_run) as store:
-            adder = Adder(store, self._embedder, self._taxonomy, max_chars, progress, limits)
+            shipped = shipped_vectors(self._settings.cache, self._embedder.digest)
+            adder = Adder(
+                store, self._embedder, self._taxonomy, max_chars, shipped, progress, limits
+            )
             return adder.rehearse(jobs) if dry_run else adder.run(jobs)
 
     def documents(self, collection: str | None = None) -> list[LibraryDocument]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,16 +33,22 @@ State = Literal["fetched", "unchanged", "changed", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class OfficialFile:
-    """A file of a source at its publisher's: its address, and the sha256 of what was reviewed."""
+    """A file of a source at its publisher's: its address, and the sha256 of what was reviewed.
+
+    called: its name, where the address does not end with one. varies: a pattern for what differs
+    each time that the file is fetched and is no part of the text; it is left out.
+    """
 
     source_id: str
     url: str
     sha256: str
+    called: str = ""
+    varies: str = ""
 
     @property
     def name(self) -> str:
         """What it is called in the cache: the source's id, then its own name."""
-        return f"{self.source_id}.{self.url.rpartition('/')[2]}"
+        return f"{self.source_id}.{self.called or self.url.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,13 @@ def load_official(corpus: Path) -> tuple[OfficialFile, ...]:
         return ()
     try:
         return tuple(
-            OfficialFile(entry["id"], entry["base"] + name, sha256)
+            OfficialFile(
+                entry["id"],
+                entry["base"] + name,
+                sha256,
+                entry.get("called", ""),
+                entry.get("varies", ""),
+            )
             for entry in parse_yaml(path, read_text(path)) or []
             for name, sha256 in entry["files"].items()
         )
@@ -103,7 +117,11 @@ class Fetcher:
     def fetch(
         self, files: Iterable[OfficialFile], progress: Progress | None = None
     ) -> list[Fetched]:
-        """Fetch what is not there as it was reviewed; one that fails does not stop the others."""
+        """Fetch what is not there as it was reviewed; one that fails does not stop the others.
+
+        Raises LibraryError on a machine that reaches the internet through a proxy only.
+        """
+        _refuse_proxy()
         self.folder.mkdir(parents=True, exist_ok=True)
         report = progress or (lambda stage, done, total: None)
         results = []
@@ -124,10 +142,11 @@ class Fetcher:
         partial = target.with_name(target.name + ".part")
         resumed = partial.is_file()
         self._receive(file, partial, progress)
-        if resumed and _sha256(partial) != file.sha256:
+        digest = _settled(file, partial)
+        if resumed and digest != file.sha256:
             partial.unlink()  # the two halves may be of different versions
             self._receive(file, partial, progress)
-        digest = _sha256(partial)
+            digest = _settled(file, partial)
         partial.replace(target)
         if digest == file.sha256:
             return Fetched(file, "fetched", target)
@@ -143,7 +162,9 @@ class Fetcher:
             headers = {"Accept-Encoding": "identity", "User-Agent": "safety-guideline-assistant"}
             if have:
                 headers["Range"] = f"bytes={have}-"
-            connection.request("GET", quote(urlsplit(file.url).path), headers=headers)
+            parts = urlsplit(file.url)
+            asked = quote(parts.path) + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", asked, headers=headers)
             response = connection.getresponse()
             have, total = _start(file, response, have)
             with partial.open("r+b" if partial.is_file() else "wb") as out:
@@ -177,7 +198,7 @@ class Fetcher:
     def _connect(self, file: OfficialFile) -> http.client.HTTPSConnection:
         """A connection to the very address that was looked at, in the name of the host."""
         parts = urlsplit(file.url)
-        if parts.scheme != "https" or not parts.hostname or parts.username or parts.query:
+        if parts.scheme != "https" or not parts.hostname or parts.username:
             raise LibraryError(f"{file.url} is not a plain https address. Correct official.yaml.")
         port = parts.port or 443
         address = self.addresses(parts.hostname, port)[0]
@@ -211,6 +232,24 @@ def _start(file: OfficialFile, response: http.client.HTTPResponse, asked: int) -
     else:
         problem = f"answered {response.status} {response.reason}"
     raise LibraryError(f"{file.url} {problem}. See whether the publisher moved the text.")
+
+
+def _refuse_proxy() -> None:
+    """A proxy would look up the address itself, so that nobody could say which one was asked."""
+    proxy = urllib.request.getproxies().get("https")
+    if proxy:
+        raise LibraryError(
+            "Official texts are not fetched through a proxy, and HTTPS_PROXY or the system names one. "
+            "Unset it if the publishers can be reached directly; else download the files that "
+            "official.yaml lists and use `safety-assistant add`."
+        )
+
+
+def _settled(file: OfficialFile, path: Path) -> str:
+    """The sha256 of what was received, without what varies."""
+    if file.varies:
+        path.write_bytes(re.sub(file.varies.encode(), b"", path.read_bytes()))
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:

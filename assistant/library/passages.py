@@ -32,6 +32,16 @@ _ASIDE = re.compile(
 """What must be done, told of rather than asked for: "it explains how keys should be kept"."""
 
 
+_MARKS = "*_# \t\n-"
+_LINK = re.compile(r"\[[^\]\n]*\]\([^)\s]*\)|https?://\S+")
+_CONTENTS = re.compile(r"(?:…|(?:\s?\.){4,})\s*\d{0,4}\s*$")
+_FIELD = re.compile(r"^[\w .-]{1,40}: ", re.MULTILINE)
+_RECORD = 4
+"""So many fields in one segment are a record, not a statement."""
+_OPENING = 7
+"""With no more words, what ends with a colon says nothing without what follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A citable part of a document: ``text[start:stop]`` under its section.
@@ -205,6 +215,16 @@ def sentences(text: str, start: int, stop: int) -> Iterator[Segment]:
         yield from _trimmed(text, start + begun, start + end.end())
         begun = end.end()
     yield from _trimmed(text, start + begun, stop)
+
+
+def says_something(text: str) -> bool:
+    """Whether a segment can be quoted: not an entry of contents, a record's head, or an opening."""
+    plain = _LINK.sub(" ", text).strip(_MARKS)
+    return (
+        len(plain.split()) > (_OPENING if plain.endswith(":") else 1)
+        and not _CONTENTS.search(text)
+        and len(_FIELD.findall(text)) < _RECORD
+    )
 
 
 def _trimmed(text: str, start: int, stop: int, dropped: str | None = None) -> Iterator[Segment]:

@@ -11,8 +11,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,9 @@ import numpy as np
 
 from assistant.embedding import Embedder, Vectors
 from assistant.errors import LibraryError
-from assistant.library.store import (
-    connect,
-    exists,
-    read_document,
-    read_provision,
-    read_source,
-    read_text,
-)
+from assistant.library.database import connect, exists
+from assistant.library.passages import says_something
+from assistant.library.stored import read_document, read_provision, read_source, read_text
 from assistant.types import Document, Provision, Source
 
 _CANDIDATES = 40
@@ -35,6 +31,8 @@ _COMMON = 2000
 """From so many passages on, a word is looked for only in what was found otherwise."""
 _TITLE = 2.0
 """Weight of a passage's title in BM25, where its body has 1."""
+_SAME = 0.93
+"""Cosine of passages that are versions of one, as of a text and its PDF."""
 _COSINE = 2.0
 """Weight of the cosine where coverage has 1, about as in the fitted ranking."""
 
@@ -149,8 +147,8 @@ class Shelf:
                     -_COSINE * float(cosines[row]) - sum(words[word] for word in holding[row]),
                     row,
                 ),
-            )[:limit]
-            places = [self._place(int(state.numbers[row])) for row in ranked]
+            )
+            places = list(islice(self._distinct(state, ranked), limit))
             known = frozenset(word for word in words if self._rows_of(word, 1))
         shelved = tuple(
             Shelved(
@@ -160,7 +158,7 @@ class Shelf:
                 frozenset(holding[row]),
                 self._sentences(document.sha256, tuple(map(document.quote, provision.segments))),
             )
-            for row, (document, provision) in zip(ranked, places, strict=True)
+            for row, document, provision in places
         )
         return Found(shelved, known)
 
@@ -220,6 +218,18 @@ class Shelf:
                 holding[row_of[number]].append(word)
         return holding
 
+    def _distinct(
+        self, state: _State, ranked: Iterable[int]
+    ) -> Iterator[tuple[int, Document, Provision]]:
+        """Passages that say something, with what they say; of several versions of one, the first."""
+        taken: list[int] = []
+        for row in ranked:
+            document, provision = self._place(int(state.numbers[row]))
+            segments = tuple(s for s in provision.segments if says_something(document.quote(s)))
+            if segments and not any(_are_versions(state, row, other) for other in taken):
+                taken.append(row)
+                yield row, document, replace(provision, segments=segments)
+
     def _place(self, number: int) -> tuple[Document, Provision]:
         assert self._connection is not None
         ((owner,),) = self._execute("select document from passages where number = ?", (number,))
@@ -258,6 +268,14 @@ def _load(connection: sqlite3.Connection, model: str) -> _State:
         owners=np.searchsorted(numbers_of, table[:, 1]),
         held=table[:, 2].astype(bool),
     )
+
+
+def _are_versions(state: _State, row: int, other: int) -> bool:
+    """Whether two documents of a collection hold a passage in nearly the same words."""
+    one, two = state.owners[row], state.owners[other]
+    collections = {state.sources[owner].id.partition("/")[0] for owner in (one, two)}
+    same = float(state.vectors[row] @ state.vectors[other]) > _SAME
+    return bool(one != two) and len(collections) == 1 and same
 
 
 def _quoted(word: str) -> str:

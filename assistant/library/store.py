@@ -1,4 +1,4 @@
-"""The library's database: SQLite, written one document a transaction, and wiped of what is removed.
+"""Writing the library: one document a transaction, and what is removed is wiped.
 
 SQLite overwrites deleted rows with zeros (``secure_delete``). Its word index keeps deleted words
 until it is merged, and the log keeps whole pages, so removing leaves the mark ``dirty`` in the
@@ -13,7 +13,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,65 +22,17 @@ import numpy as np
 from assistant.documents.extracted import Extracted
 from assistant.embedding import Vectors
 from assistant.errors import LibraryError
+from assistant.library.database import connect
 from assistant.library.metadata import Metadata
 from assistant.library.passages import Passage
-from assistant.types import Document, Page, Provision, Segment, Source
-
-FILE = "library.sqlite3"
-_FORMAT = 1
-_WAIT_S = 60
-_SCHEMA = """
-create table documents(
-    number integer primary key, id text not null unique, collection text not null,
-    sha256 text not null, media text not null, added text not null, text text not null,
-    pages text not null, metadata text not null, model text not null, vectors blob not null,
-    unique(collection, sha256));
-create table files(
-    path text not null, collection text not null, given text not null,
-    document integer not null references documents(number), primary key(collection, path));
-create index files_of on files(document);
-create table passages(
-    number integer primary key, document integer not null references documents(number),
-    locator text not null, title text not null, start integer not null, stop integer not null,
-    segments text not null, concerns text not null, held text not null);
-create unique index passages_of on passages(document, locator);
-create virtual table words using fts5(title, body, content='', tokenize='porter unicode61');
-create table notes(dirty integer not null);
-insert into notes values (0);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryDocument:
-    """A document of the library, as it is listed.
-
-    id: "collection/name", the source id of its citations. paths: the file it was read from, then
-    others of the same content. passages, held: how many it has, and how many of them are in
-    quarantine. added: date and time, ISO, UTC.
-    """
-
-    id: str
-    collection: str
-    title: str
-    kind: str
-    binding: str
-    jurisdiction: str
-    phases: tuple[str, ...]
-    media: str
-    paths: tuple[str, ...]
-    passages: int
-    held: int
-    added: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A passage in quarantine: its id, why, and its text, which nobody has approved."""
-
-    id: str
-    reason: str
-    text: str
+from assistant.library.stored import (
+    Held,
+    LibraryDocument,
+    read_documents,
+    read_export,
+    read_metadata,
+    read_quarantine,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,60 +59,6 @@ class NewDocument:
     concerns: Sequence[tuple[str, ...]]
     vectors: Vectors
     model: str
-
-
-def exists(folder: Path) -> bool:
-    """Whether there is a library in a folder."""
-    return (folder / FILE).is_file()
-
-
-def connect(folder: Path | None) -> sqlite3.Connection:
-    """Open the database of a folder, making it if need be; None: an empty one in memory.
-
-    Raises LibraryError if that fails.
-    """
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            folder / FILE if folder is not None else ":memory:",
-            timeout=_WAIT_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.execute("pragma secure_delete = on")
-            connection.execute("pragma foreign_keys = on")
-            connection.execute("pragma temp_store = memory")
-            if connection.execute("pragma user_version").fetchone()[0] == 0:
-                _create(connection)
-            connection.execute("pragma synchronous = normal")
-            (found,) = connection.execute("pragma user_version").fetchone()
-            if found != _FORMAT:
-                raise LibraryError(
-                    f"The library in {folder} was written by another version of this program. "
-                    "Use that version, or name another folder in SAFETY_ASSISTANT_LIBRARY."
-                )
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    except (OSError, sqlite3.Error) as error:
-        raise LibraryError(
-            f"The library in {folder} cannot be opened: {error}. Make the folder writable, or name "
-            "another one in SAFETY_ASSISTANT_LIBRARY."
-        ) from error
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("pragma auto_vacuum = incremental")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("begin immediate")
-    if connection.execute("pragma user_version").fetchone()[0] == 0:
-        for statement in _SCHEMA.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"pragma user_version = {_FORMAT}")
-    connection.execute("commit")
 
 
 class Store:
@@ -364,7 +262,7 @@ class Store:
         found = self._connection.execute(
             "select metadata from documents where id = ?", (identifier,)
         ).fetchone()
-        return found and _metadata(found[0])
+        return found and read_metadata(found[0])
 
     def given(self) -> list[tuple[str, str, dict[str, str]]]:
         """Every file: path, collection, and what the caller said of it when it was added."""
@@ -442,150 +340,15 @@ class Store:
 
     def documents(self) -> list[LibraryDocument]:
         """All documents, by id."""
-        rows = self._connection.execute(
-            "select d.number, d.id, d.collection, d.metadata, d.media, d.added, d.sha256, "
-            "count(p.number), count(nullif(p.held, '')) from documents d "
-            "left join passages p on p.document = d.number group by d.number order by d.id"
-        ).fetchall()
-        return [
-            LibraryDocument(
-                id=identifier,
-                collection=collection,
-                title=metadata.title,
-                kind=metadata.kind,
-                binding=metadata.binding,
-                jurisdiction=metadata.jurisdiction,
-                phases=metadata.phases,
-                media=media,
-                paths=self._paths(number),
-                passages=passages,
-                held=held,
-                added=added,
-                sha256=sha256,
-            )
-            for number, identifier, collection, stored, media, added, sha256, passages, held in rows
-            for metadata in [_metadata(stored)]
-        ]
-
-    def _paths(self, number: int) -> tuple[str, ...]:
-        rows = self._connection.execute(
-            "select path from files where document = ? order by rowid", (number,)
-        )
-        return tuple(path for (path,) in rows)
+        return read_documents(self._connection)
 
     def quarantined(self) -> list[Held]:
         """The passages in quarantine, by document and place."""
-        rows = self._connection.execute(
-            "select d.id || '#' || p.locator, p.held, "
-            "substr(d.text, p.start + 1, p.stop - p.start) from passages p "
-            "join documents d on d.number = p.document where p.held != '' order by d.id, p.number"
-        )
-        return [Held(*row) for row in rows]
+        return read_quarantine(self._connection)
 
     def export(self) -> Iterator[dict[str, object]]:
         """Every document with its text and passages, as JSON takes it."""
-        for entry in self.documents():
-            document = read_document(self._connection, entry.id)
-            assert document is not None
-            held = self._connection.execute(
-                "select p.locator, p.held from passages p join documents d "
-                "on d.number = p.document where d.id = ? and p.held != ''",
-                (entry.id,),
-            )
-            yield {
-                **asdict(entry),
-                "text": document.text,
-                "pages": [asdict(page) for page in document.pages],
-                "passages_of_text": [
-                    {"locator": p.locator, "title": p.title, "start": p.start, "stop": p.stop}
-                    for p in document.provisions
-                ],
-                "quarantined": dict(held.fetchall()),
-            }
-
-
-def read_document(connection: sqlite3.Connection, identifier: str) -> Document | None:
-    """A document with all its passages as provisions, those in quarantine too; None if absent."""
-    row = connection.execute("select number from documents where id = ?", (identifier,)).fetchone()
-    if row is None:
-        return None
-    document = read_text(connection, row[0])
-    passages = connection.execute(
-        "select number from passages where document = ? order by number", (row[0],)
-    ).fetchall()
-    return replace(
-        document,
-        provisions=tuple(read_provision(connection, number, document) for (number,) in passages),
-    )
-
-
-def read_text(connection: sqlite3.Connection, number: int) -> Document:
-    """A document with its text and pages, and without its passages."""
-    sha256, text, pages = connection.execute(
-        "select sha256, text, pages from documents where number = ?", (number,)
-    ).fetchone()
-    placed = tuple(Page(*entry) for entry in json.loads(pages))
-    return Document(read_source(connection, number), text, sha256, (), placed)
-
-
-def read_source(connection: sqlite3.Connection, number: int) -> Source:
-    """What a document counts as, in the form that corpus files have."""
-    identifier, collection, added, stored = connection.execute(
-        "select id, collection, added, metadata from documents where number = ?", (number,)
-    ).fetchone()
-    (path,) = connection.execute(
-        "select path from files where document = ? order by rowid limit 1", (number,)
-    ).fetchone()
-    metadata = _metadata(stored)
-    return Source(
-        id=identifier,
-        title=metadata.title,
-        publisher=metadata.publisher or collection,
-        kind=metadata.kind,
-        binding=metadata.binding,
-        jurisdiction=metadata.jurisdiction,
-        version=metadata.version,
-        published=metadata.date,
-        in_force_from=None,
-        status="current",
-        licence="as its owner says",
-        url=metadata.url or Path(path).as_uri(),
-        compared=added[:10],
-        snapshot=None,
-    )
-
-
-def read_provision(connection: sqlite3.Connection, number: int, document: Document) -> Provision:
-    """A passage of a document in the form of a provision."""
-    locator, title, start, stop, segments, concerns, metadata = connection.execute(
-        "select p.locator, p.title, p.start, p.stop, p.segments, p.concerns, d.metadata "
-        "from passages p join documents d on d.number = p.document where p.number = ?",
-        (number,),
-    ).fetchone()
-    page, url = document.page(start), document.source.url
-    return Provision(
-        source_id=document.source.id,
-        locator=locator,
-        title=title,
-        url=f"{url}#page={page.number}" if page else url,
-        phases=_metadata(metadata).phases,
-        concerns=tuple(json.loads(concerns)),
-        roles=(),
-        asks=(),
-        tests=(),
-        read=(),
-        in_force_from=None,
-        status="current",
-        line=0,
-        start=start,
-        stop=stop,
-        segments=tuple(Segment(*entry) for entry in json.loads(segments)),
-    )
-
-
-def _metadata(stored: str) -> Metadata:
-    values = json.loads(stored)
-    return Metadata(**{**values, "phases": tuple(values["phases"])})
+        return read_export(self._connection)
 
 
 def _slug(stem: str) -> str:

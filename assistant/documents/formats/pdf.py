@@ -14,8 +14,10 @@ from pypdf import PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError, PyPdfError
 
 from assistant.documents.extracted import Page
+from assistant.documents.formats.chunks import Title
 from assistant.documents.formats.draft import Draft, Refusal
-from assistant.documents.formats.layout import Layout, Run, Title, lay_out
+from assistant.documents.formats.layout import Layout, lay_out
+from assistant.documents.formats.lines import Run
 from assistant.documents.formats.pdf_text import Fonts, PageText, page_text
 
 _TAIL_BYTES = 4096
