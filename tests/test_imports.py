@@ -59,7 +59,12 @@ HOMES = {
     "pypdf": {"documents/formats/pdf.py", "documents/formats/pdf_text.py"},
     "selectolax": {"documents/formats/html.py", "documents/formats/markdown.py"},
     "sentence_transformers": {"embedding.py"},
-    "starlette": {"interfaces/http.py", "interfaces/web/reading.py", "interfaces/web/server.py"},
+    "starlette": {
+        "interfaces/http.py",
+        "interfaces/web/keeping.py",
+        "interfaces/web/reading.py",
+        "interfaces/web/server.py",
+    },
     "tokenizers": {"embedding.py"},
     "torch": {"embedding.py"},
     "transformers": {"embedding.py"},

@@ -98,6 +98,9 @@ class Library:
         *,
         collection: str = DEFAULT,
         kind: str | None = None,
+        binding: str | None = None,
+        jurisdiction: str | None = None,
+        phase: str | Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Add what is no file of this machine, such as an upload, under a file's name.
@@ -113,11 +116,23 @@ class Library:
                 raise ValueError("it names no file")
             before = target.read_bytes() if target.is_file() else None
             _write(target, data)
-            report = self.add([target], collection=collection, kind=kind, progress=progress)
-            if report.failed and before is None:
-                target.unlink()
-            elif report.failed and before is not None:
-                _write(target, before)
+            taken = False
+            try:
+                report = self.add(
+                    [target],
+                    collection=collection,
+                    kind=kind,
+                    binding=binding,
+                    jurisdiction=jurisdiction,
+                    phase=phase,
+                    progress=progress,
+                )
+                taken = not report.failed
+            finally:
+                if not taken and before is None:
+                    target.unlink()
+                elif not taken and before is not None:
+                    _write(target, before)
         except (OSError, ValueError) as error:
             raise LibraryError(
                 f"'{name[:200]}' cannot be kept ({error}). Use another name, or free the disk."

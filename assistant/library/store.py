@@ -55,8 +55,8 @@ class LibraryDocument:
     """A document of the library, as it is listed.
 
     id: "collection/name", the source id of its citations. paths: the file it was read from, then
-    others of the same content. passages, held: how many it has, and how many of them are in
-    quarantine. added: date and time, ISO, UTC.
+    others of the same content. pages: how many, 0 for a format without. passages, held: how many it
+    has, and how many of them are in quarantine. added: date and time, ISO, UTC.
     """
 
     id: str
@@ -68,6 +68,7 @@ class LibraryDocument:
     phases: tuple[str, ...]
     media: str
     paths: tuple[str, ...]
+    pages: int
     passages: int
     held: int
     added: str
@@ -444,6 +445,7 @@ class Store:
         """All documents, by id."""
         rows = self._connection.execute(
             "select d.number, d.id, d.collection, d.metadata, d.media, d.added, d.sha256, "
+            "json_array_length(d.pages), "
             "count(p.number), count(nullif(p.held, '')) from documents d "
             "left join passages p on p.document = d.number group by d.number order by d.id"
         ).fetchall()
@@ -458,12 +460,24 @@ class Store:
                 phases=metadata.phases,
                 media=media,
                 paths=self._paths(number),
+                pages=pages,
                 passages=passages,
                 held=held,
                 added=added,
                 sha256=sha256,
             )
-            for number, identifier, collection, stored, media, added, sha256, passages, held in rows
+            for (
+                number,
+                identifier,
+                collection,
+                stored,
+                media,
+                added,
+                sha256,
+                pages,
+                passages,
+                held,
+            ) in rows
             for metadata in [_metadata(stored)]
         ]
 

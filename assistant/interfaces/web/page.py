@@ -16,13 +16,25 @@ import gradio as gr
 from assistant.checklists import PER_CONCERN
 from assistant.documents import Corpus
 from assistant.interfaces.serving import Opening
+from assistant.interfaces.web import documents
 from assistant.interfaces.web.conversation import Asked, pieces
-from assistant.interfaces.web.frame import AHEAD, conversation, examples, header, source_panel
+from assistant.interfaces.web.frame import (
+    AHEAD,
+    collections,
+    conversation,
+    examples,
+    header,
+    own_documents,
+    source_panel,
+)
 from assistant.types import Answer
 
 TITLE = "Safety guideline assistant"
 _STATIC = Path(__file__).resolve().parent / "static"
-_SCRIPTS = ("core", "source", "conversation", "checklist", "knowledge", "start")
+_SCRIPTS = (
+    *("core", "source", "conversation", "collections", "checklist", "knowledge"),
+    *("documents", "start"),
+)
 _PER_CONCERN = (2, 4, 8, 16)
 # Gradio applies the style sheet only to what is inside of these.
 _MARGINS = ".main.app { max-width: 1440px; padding: 1rem clamp(.85rem, 2.5vw, 2rem) !important }"
@@ -30,10 +42,11 @@ _FORGET_AFTER_S = 3600
 _WAITING = 64
 
 
-def frame(corpus: Corpus, opening: Opening, at_once: int) -> gr.Blocks:
+def frame(corpus: Corpus, opening: Opening, at_once: int, changes: bool) -> gr.Blocks:
     """The page for a corpus; each browser's answers are in its own session, for an hour.
 
-    at_once: how many answers may be under way; _WAITING more wait their turn.
+    at_once: how many answers may be under way; _WAITING more wait their turn. changes: whether own
+    documents may be added and removed.
     """
     taxonomy = corpus.taxonomy
     phases = [(term.title, term.id) for term in taxonomy.phases.values()]
@@ -47,10 +60,14 @@ def frame(corpus: Corpus, opening: Opening, at_once: int) -> gr.Blocks:
                     _checklist_tab(corpus, phases)
                 with gr.Tab("Knowledge", id="knowledge") as knowledge:
                     _knowledge_tab()
+                with gr.Tab("Documents", id="documents") as own:
+                    _html(
+                        own_documents(documents.form(taxonomy) if changes else documents.closed())
+                    )
             with gr.Column(scale=2, elem_id="side", min_width=0):
                 _html(source_panel())
         blocks.load(None, None, None, js="() => page.start()", api_visibility="private")
-        for tab in (checklists, knowledge):
+        for tab in (checklists, knowledge, own):
             tab.select(None, None, None, js="() => page.enter()", api_visibility="private")
     blocks.queue(max_size=_WAITING)
     return blocks
@@ -88,11 +105,13 @@ def _ask_tab(
         kinds: list[str],
         jurisdictions: list[str],
         sources: list[str],
+        without: str,
         linked: str,
         turn: str,
         history: Sequence[Answer],
     ) -> Iterator[tuple[str, Sequence[Answer]]]:
-        asked = Asked(question, phase, kinds, jurisdictions, sources, linked)
+        left_out = without.split()
+        asked = Asked(question, phase, kinds, jurisdictions, sources, linked, left_out)
         # The first turn of a conversation is one, also after another was cleared.
         for piece, remembered in pieces(asked, opening, [] if turn == "1" else history):
             yield json.dumps({**piece, "turn": turn}), remembered
@@ -122,7 +141,10 @@ def _ask_tab(
                 label="Source",
                 elem_id="by-source",
             )
-    asked, linked, turn, shown = (gr.Textbox(visible="hidden", label=AHEAD) for _ in range(4))
+        _html(collections())
+    asked, without, linked, turn, shown = (
+        gr.Textbox(visible="hidden", label=AHEAD) for _ in range(5)
+    )
     again = gr.Button(visible="hidden", elem_id="again")
     edit = gr.Button(visible="hidden", elem_id="edit")
     history = gr.State([], time_to_live=_FORGET_AFTER_S)
@@ -138,7 +160,7 @@ def _ask_tab(
     for event in taken:
         answer = event.then(
             ask,
-            [asked, *choice, linked, turn, history],
+            [asked, *choice, without, linked, turn, history],
             [shown, history],
             js="(...inputs) => page.begin(...inputs)",
             concurrency_limit=at_once,
