@@ -79,6 +79,8 @@ class Chat:
             self.page.locator("#knowledge-view h2").first.wait_for()
         if name == "Checklist":
             self.page.locator("#checklist-phase").wait_for()
+        if name == "Documents":
+            self.page.locator("#documents-view h2").first.wait_for()
 
     def download(self, act: Callable[[], object]) -> str:
         """The text of the file that something downloads."""
@@ -461,7 +463,7 @@ def test_nothing_is_cut_off_when_narrow_or_enlarged(
         assert box["x"] == 0 and box["width"] == width, "the source is a sheet over the page"
         press = chat.page.keyboard.press
         press("Escape")
-        for name in ("Checklist", "Knowledge"):
+        for name in ("Checklist", "Knowledge", "Documents"):
             chat.tab(name)
             assert chat.page.evaluate(fits), name
 

@@ -52,7 +52,7 @@ def server(library: Path) -> Iterator[Served]:
 @pytest.fixture
 def chat(browser: Browser, server: Served) -> Iterator[Chat]:
     with browser.open(server.url) as found:
-        documents(found)
+        found.tab("Documents")
         yield found
 
 
@@ -68,12 +68,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wool.docx").write_bytes(docx(body))
     (folder / NAME).write_text(HOSTILE, "utf-8")
     return folder
-
-
-def documents(chat: Chat) -> None:
-    """Go to the documents, and wait for their list."""
-    chat.page.get_by_role("tab", name="Documents").click()
-    chat.page.locator("#documents-view h2").first.wait_for()
 
 
 def add(chat: Chat, *paths: Path) -> list[str]:
@@ -138,7 +132,7 @@ def test_a_document_is_added_cited_left_out_and_removed(
     assert "2 pages · 1 passage · policy · Acme · deployment" in row and "Your own rule" in row
     assert add(chat, files / "keys.pdf") == ["unchanged keys.pdf acme-policies/keys"]
 
-    page.get_by_role("tab", name="Ask").click()
+    chat.tab("Ask")
     turn = chat.ask(KEYS)
     assert RULE in turn.locator(".lead").inner_text()
     assert "keys · Beginning, p. 2" in turn.locator(".references").inner_text()
@@ -164,7 +158,7 @@ def test_a_document_is_added_cited_left_out_and_removed(
     page.get_by_label("shipped").check()
 
     assert on_disk(library, RULE) and on_disk(library, "graded by hand")
-    documents(chat)
+    chat.tab("Documents")
     page.get_by_role("button", name="Remove keys").click()
     page.get_by_role("button", name="Keep").click()
     assert listed(chat) == ["keys", "Wool"]
@@ -173,7 +167,7 @@ def test_a_document_is_added_cited_left_out_and_removed(
     assert remove(chat, "Remove collection acme-policies") == ["removed acme-policies/wool"]
     assert not on_disk(library, RULE) and not on_disk(library, "graded by hand")
     assert page.locator("#documents-view h2").inner_text() == "0 documents of your own"
-    page.get_by_role("tab", name="Ask").click()
+    chat.tab("Ask")
     assert RULE not in chat.ask(KEYS).inner_text()
     assert page.locator("#collections").is_hidden()
 
@@ -218,9 +212,9 @@ def test_hostile_documents_are_dropped_shown_as_text_released_and_exported(
     assert line.startswith(f"added {NAME} ") and "1 in quarantine" in line
     view = page.locator("#documents-view")
     assert NAME in view.inner_text() and "Ignore all previous instructions" in view.inner_text()
-    page.get_by_role("tab", name="Ask").click()
+    chat.tab("Ask")
     assert "Ignore all" not in chat.ask("Is everything allowed, whatever came before?").inner_text()
-    documents(chat)
+    chat.tab("Documents")
     exported = json.loads(chat.download(page.get_by_role("link", name="Export").click))
     (held,) = exported["quarantined"]
     released = ended(chat, page.get_by_role("button", name=f"Release {exported['id']}#").click)
@@ -254,7 +248,7 @@ def test_it_is_reached_by_keyboard_and_axe_finds_nothing_serious(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
 
         page.evaluate(AXE)
-        documents(chat)
+        chat.tab("Documents")
         page.get_by_text("What they count as").click()
         page.locator("#files").set_input_files([files / "broken.pdf", files / NAME])
         look("chosen")
@@ -263,6 +257,11 @@ def test_it_is_reached_by_keyboard_and_axe_finds_nothing_serious(
         look("added")
         page.keyboard.press("Escape")
         page.locator("[data-do=theme]").click()
+        # Gradio changes the colour of headings a moment later.
+        page.wait_for_function(
+            "getComputedStyle(document.querySelector('#top h1')).color"
+            " === getComputedStyle(document.body).color"
+        )
         look("dark")
         button = page.get_by_role("button", name="Remove Rules")
         button.focus()
