@@ -132,6 +132,8 @@ def test_a_document_is_added_cited_left_out_and_removed(
     assert "2 pages · 1 passage · policy · Acme · deployment" in row and "Your own rule" in row
     assert add(chat, files / "keys.pdf") == ["unchanged keys.pdf acme-policies/keys"]
 
+    chat.tab("Knowledge")
+    page.locator("#knowledge-view").get_by_role("button", name="Wool").wait_for()
     chat.tab("Ask")
     turn = chat.ask(KEYS)
     assert RULE in turn.locator(".lead").inner_text()
@@ -167,6 +169,8 @@ def test_a_document_is_added_cited_left_out_and_removed(
     assert remove(chat, "Remove collection acme-policies") == ["removed acme-policies/wool"]
     assert not on_disk(library, RULE) and not on_disk(library, "graded by hand")
     assert page.locator("#documents-view h2").inner_text() == "0 documents of your own"
+    chat.tab("Knowledge")
+    assert page.locator("#knowledge-view").get_by_role("button", name="Wool").count() == 0
     chat.tab("Ask")
     assert RULE not in chat.ask(KEYS).inner_text()
     assert page.locator("#collections").is_hidden()

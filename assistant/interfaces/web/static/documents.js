@@ -113,6 +113,7 @@
     const counts = [...new Set(states)].map((state) => `${states.filter((other) => other === state).length} ${state}`);
     const sums = `${counts.join(", ")}; ${seconds().toFixed(1)} s`;
     await list();
+    page.one("#knowledge-view")?.replaceChildren(); // it lists them too, and is written anew
     await page.renewCollections();
     if (document.activeElement === document.body) page.one("h2", view())?.focus();
     conclude(counts.length ? sums : NOTHING);
