@@ -1,14 +1,15 @@
 """What the browser changes in the library: adds, removes, refreshes, releases; and takes away as a file.
 
-Changes are made one after another, in a thread of their own, and go on if the browser leaves.
+Changes are made one after another, in threads of their own, and go on if the browser leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -33,6 +34,7 @@ from assistant.library import Held, Library, LibraryDocument, Report
 UPLOAD = "/documents/add"
 """The path that takes files."""
 _TOLD_EVERY_S = 0.5
+_LEAVING_S = 5.0
 _WAITING = {"doing": "Waiting for another change", "done": 0, "total": 0}
 _Progress = Callable[[str, int, int], None]
 _Change = Callable[[_Progress], dict[str, Any]]
@@ -48,7 +50,7 @@ class Keeping:
 
     def __init__(self, opening: Opening, changes: bool) -> None:
         self._opening, self._changes = opening, changes
-        self._jobs = ThreadPoolExecutor(1, "documents")
+        self._turn = threading.Lock()
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -68,8 +70,11 @@ class Keeping:
         ]
 
     def close(self) -> None:
-        """Take no further change; the one under way is finished."""
-        self._jobs.shutdown(wait=False, cancel_futures=True)
+        """Let no further change begin, and wait for the one under way, though not for long.
+
+        What is broken off leaves the library as it was before.
+        """
+        self._turn.acquire(timeout=_LEAVING_S)
 
     def _list(self, request: Request) -> Response:
         try:
@@ -152,13 +157,20 @@ class Keeping:
         def advance(stage: str, done: int, total: int) -> None:
             state.update(doing=stage, done=done, total=total)
 
-        def make() -> dict[str, Any]:
-            try:
-                return change(advance)
-            except AssistantError as error:
-                return {"refused": str(error)}
+        made: Future[dict[str, Any]] = Future()
 
-        made = self._jobs.submit(make)
+        def make() -> None:
+            with self._turn:
+                made.set_running_or_notify_cancel()
+                try:
+                    made.set_result(change(advance))
+                except AssistantError as error:
+                    made.set_result({"refused": str(error)})
+                except Exception as error:
+                    made.set_exception(error)
+
+        # A daemon, since embedding a long document takes minutes, and Ctrl-C ends the server.
+        threading.Thread(target=make, daemon=True).start()
 
         async def told() -> AsyncIterator[str]:
             waiting = asyncio.wrap_future(made)
