@@ -190,12 +190,18 @@ def test_what_cannot_be_added_is_said_and_nothing_is_lost(
     page.get_by_label("Collection").fill("")
     (refused,) = add(chat, files / "keys.pdf", files / "wool.docx")
     assert refused.startswith("'' cannot name a collection. Use lower-case letters")
+    assert page.locator("#report p").inner_text() == "Nothing was changed."
     assert page.locator("#chosen li").count() == 2, "what was not added stays chosen"
     page.get_by_role("button", name="Leave out wool.docx").click()
     page.get_by_label("Collection").fill("documents")
-    assert [line.split()[0] for line in add(chat)] == ["added"]
-    assert page.locator("#chosen li").count() == 0
-    remove(chat, "Remove keys")
+    long = {"name": f"{'x' * 300}.md", "mimeType": "text/markdown", "buffer": b"Text."}
+    page.locator("#files").set_input_files([long])
+    page.locator("#files").set_input_files([files / "wool.docx"])
+    first, second, third = add(chat)
+    assert first.startswith("added keys.pdf") and third.startswith("added wool.docx")
+    assert "cannot be kept" in second
+    assert page.locator("#chosen li").count() == 1, "one that cannot be added does not stop others"
+    remove(chat, "Remove collection documents")
 
 
 def test_hostile_documents_are_dropped_shown_as_text_released_and_exported(

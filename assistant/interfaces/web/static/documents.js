@@ -49,22 +49,26 @@
 
   const size = (bytes) => bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-  /* One file after another; what is refused stays chosen, with the reason. */
+  /* One file after another. What is refused stays chosen, with the reason; what is refused again for the same
+     reason, such as the name of the collection, ends it. */
   const add = async () => {
     if (!chosen.length) return refuse("No file is chosen. Choose some, or drop them here.");
     const given = new URLSearchParams([...new FormData(form())].filter(([, value]) => typeof value === "string"));
     const total = chosen.reduce((sum, file) => sum + file.size, 0);
     const count = chosen.length;
+    const reasons = new Set();
     let sent = 0;
     await change(async (tell, report) => {
-      for (const file of [...chosen]) {
-        const named = `${file.name} (${count - chosen.length + 1} of ${count})`;
+      for (const [place, file] of [...chosen].entries()) {
+        const named = `${file.name} (${place + 1} of ${count})`;
         const reply = file.size > Number(form().dataset.most) ? tooLarge(file)
           : await send(`documents/add?${new URLSearchParams([["name", file.name], ...given])}`, file,
             (doing, share) => tell(`${doing}: ${named}`, (sent + file.size * share) / total));
-        if (!report(reply)) return;
         sent += file.size;
-        chosen.splice(chosen.indexOf(file), 1);
+        if (reasons.has(reply.refused)) return;
+        report(reply);
+        if (reply.refused) reasons.add(reply.refused);
+        else chosen.splice(chosen.indexOf(file), 1);
         showChosen();
       }
     });
@@ -73,8 +77,9 @@
   const tooLarge = (file) => {
     const most = Number(form().dataset.most) / 2 ** 20;
     const words = page.element("span", { textContent: `${file.name} is larger than ${most} MiB. Split it into smaller files and add those.` });
-    const html = page.element("li", {}, page.element("strong", { textContent: "failed" }), " ", words).outerHTML;
-    return { html, states: ["failed"] };
+    const line = page.element("li", {}, page.element("strong", { textContent: "failed" }), " ", words);
+    line.dataset.state = "failed";
+    return { html: line.outerHTML, states: ["failed"] };
   };
 
   page.doing["refresh-documents"] = () => once("documents/refresh");
@@ -92,19 +97,17 @@
 
   /* Make a change, show how far it is and what came of it, then list again what there is. */
   const change = async (make) => {
-    if (changing) return;
+    if (changing) return say("Another change is under way. Wait for its end.");
     changing = true;
-    const lines = [];
     const states = [];
     const begun = performance.now();
     const seconds = () => (performance.now() - begun) / 1000;
     if (form()) showChosen();
-    show([]);
+    clear();
     const report = ({ html, states: ended, refused }) => {
-      if (refused) lines.push(refused);
-      else { lines.push({ html }); states.push(...ended); }
-      show(lines);
-      return !refused;
+      if (refused) return say(refused);
+      append(...page.element("template", { innerHTML: html }).content.childNodes);
+      states.push(...ended);
     };
     await make((words, share) => tell(words, share, seconds()), report);
     changing = false;
@@ -120,7 +123,8 @@
   };
 
   const refuse = (words) => {
-    show([words]);
+    clear();
+    say(words);
     conclude(NOTHING);
   };
 
@@ -139,15 +143,17 @@
     else bar.removeAttribute("value");
   };
 
-  /* Lines of a report: HTML of this page's server, or a sentence. */
-  const show = (lines) => {
-    const place = page.one("#report");
-    place.hidden = !lines.length;
-    page.one("p", place).textContent = "";
-    page.one("ul", place).replaceChildren(...lines.flatMap((line) => line.html === undefined
-      ? [page.element("li", { className: "refused", textContent: line })]
-      : [...page.element("template", { innerHTML: line.html }).content.childNodes]));
+  /* The report grows line by line: what has been read out is not read out again. */
+  const clear = () => {
+    page.one("#report").hidden = true;
+    page.one("#report ul").replaceChildren();
+    page.one("#report p").textContent = "";
   };
+  const append = (...lines) => {
+    page.one("#report").hidden = false;
+    page.one("#report ul").append(...lines);
+  };
+  const say = (words) => append(page.element("li", { className: "refused", textContent: words }));
 
   /* Send a change; `tell` is called with words and the share that is done. */
   const send = (address, body, tell) => new Promise((done) => {
