@@ -13,6 +13,8 @@
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
     faults      how many faults of a language model reach the user
+    pool        write sheets of what several rankings found, for relevance judgements
+    judged      put the judgements of such sheets into the question set
     judge       let a language model judge the first statements of a run
     attacks     whether orders planted in the sources change what is said
 
@@ -46,6 +48,7 @@ from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme,
 from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.judge import ModelJudge, compare_judges
+from evals.pooling import Grades, JudgementError, judged, read_judgements, sheet
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
 from evals.run import run_questions
 from evals.snippets import load_snippets, markdown, run_snippets
@@ -327,6 +330,41 @@ def plant_orders(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def write_pools(arguments: argparse.Namespace) -> int:
+    """Write the sheets that a judge is given, some questions each."""
+    peers = json.loads(arguments.rankings.read_text("utf-8"))["peers"]
+    rankings = [{row["id"]: row["top"] for row in peer["rows"]} for peer in peers]
+    ranked = {question for ranking in rankings for question in ranking}
+    questions = [
+        entry
+        for entry in load_questions(arguments.questions)
+        if entry.answerable and entry.id in ranked
+    ]
+    corpus = load_corpus(load_settings().corpus)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for start in range(0, len(questions), arguments.size):
+        path = arguments.out / f"{start // arguments.size + 1:03}.md"
+        some = questions[start : start + arguments.size]
+        path.write_text(sheet(some, rankings, arguments.depth, corpus), encoding="utf-8")
+        print(path)
+    return 0
+
+
+def put_judgements(arguments: argparse.Namespace) -> int:
+    """Rewrite the gold of a question set by the judgements beside the sheets, NNN.tsv to NNN.md."""
+    grades: Grades = {}
+    for path in sorted(arguments.sheets.glob("*.tsv")):
+        grades.update(
+            read_judgements(path.with_suffix(".md").read_text("utf-8"), path.read_text("utf-8"))
+        )
+    questions = load_questions(arguments.questions)
+    rows = [judged(question, grades).model_dump(exclude_unset=True) for question in questions]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    arguments.questions.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{len(grades)} questions judged in {arguments.questions}")
+    return 0
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -364,6 +402,21 @@ def main() -> int:
     command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
+    command = commands.add_parser("pool")
+    command.add_argument("questions", type=Path)
+    command.add_argument(
+        "--rankings", type=Path, required=True, help="what evals.peers wrote to --out"
+    )
+    command.add_argument("--depth", type=int, default=10, help="how many of each ranking")
+    command.add_argument("--size", type=int, default=25, help="questions a sheet")
+    command.add_argument("--out", type=Path, required=True, help="folder for the sheets")
+    command.set_defaults(run=write_pools)
+    command = commands.add_parser("judged")
+    command.add_argument("questions", type=Path)
+    command.add_argument(
+        "sheets", type=Path, help="folder of sheets, NNN.md, and judgements, NNN.tsv"
+    )
+    command.set_defaults(run=put_judgements)
     command = commands.add_parser("judge")
     command.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
     command.add_argument("--model", required=True, help="provider:name")
@@ -385,7 +438,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))
-    except (AssistantError, QuestionSetError) as error:
+    except (AssistantError, JudgementError, QuestionSetError) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -23,7 +23,7 @@ class Result:
     """What a peer did. ``problem`` says why it did not run, else "".
 
     rows: one a question, in order: its id, kind, phase, topic, each of RANKING, ``search_ms``, and
-    ``top``, the first ten ids. index_s: seconds until the first question could be asked.
+    ``top``, the ids as they were ranked. index_s: seconds until the first question could be asked.
     """
 
     name: str
@@ -77,7 +77,7 @@ def _rows(
             "topic": question.topic,
             **measured[question.id],
             "search_ms": search_ms,
-            "top": ids[:10],
+            "top": ids,
         }
         for question, (ids, search_ms) in zip(questions, found, strict=True)
     ]
