@@ -203,7 +203,7 @@ def test_the_turn_says_what_else_a_reader_must_know(answer: Answer, assistant: A
     assert "corpus 2020" in turns.answered(answer, titles, "2020")
     assert "may differ" not in turns.answered(answer, titles, answer.corpus_version)
     assert "Limited to law, EU" in turns.answered(answer, titles, "", ["law", "EU"])
-    assert "Without acme" in turns.answered(answer, titles, without=["acme"])
+    assert "Not searched: acme" in turns.answered(answer, titles, without=["acme"])
 
 
 def test_the_page_of_a_document_is_named_wherever_it_is_cited(

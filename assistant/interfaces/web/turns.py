@@ -151,7 +151,7 @@ def _read_as(
     if limits:
         follows += f'<p class="meant">Limited to {text(", ".join(limits))}</p>'
     if without:
-        follows += f'<p class="meant">Without {text(", ".join(without))}</p>'
+        follows += f'<p class="meant">Not searched: {text(", ".join(without))}</p>'
     choices = "".join(
         f'<button type="button"{attributes(data_phase=phase)}>{text(title)}</button>'
         for phase, title in {"": "Any", **phases}.items()

@@ -58,12 +58,19 @@
   };
   page.doing.help = () => page.one("#help").showModal();
 
+  const opened = (collections) => {
+    page.showCollections(collections);
+    const early = page.all(":is(#knowledge-view, #documents-view) > .refused");
+    early.forEach((refusal) => refusal.remove());
+    if (early.length) page.enter();
+  };
+
   /* Look how far the index is until it is ready or cannot be. */
   const opening = async () => {
     const { ready, failed, words, done, total, collections } = JSON.parse(await page.read("read/status"));
     const banner = page.one("#opening");
     banner.hidden = ready;
-    if (ready) return page.showCollections(collections);
+    if (ready) return opened(collections);
     const bar = page.one("progress", banner);
     bar.hidden = failed;
     if (total) Object.assign(bar, { max: total, value: done });
