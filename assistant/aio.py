@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial, wraps
+from threading import Event, Lock
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from assistant.api import Assistant
 from assistant.errors import AssistantClosed
@@ -32,8 +34,21 @@ def _awaited(
     return call
 
 
+def _awaited_with_stop(
+    method: Callable[Concatenate[Assistant, _P], _T],
+) -> Callable[Concatenate[AsyncAssistant, _P], Coroutine[Any, Any, _T]]:
+    """As _awaited, for a method that may wait for a model."""
+
+    @wraps(method)
+    async def call(self: AsyncAssistant, /, *args: _P.args, **options: _P.kwargs) -> _T:
+        with _stopped(options):
+            return await self._run(method, self.assistant, *args, **options)
+
+    return call
+
+
 def _iterated(
-    method: Callable[Concatenate[Assistant, _P], Iterator[_T]],
+    method: Callable[Concatenate[Assistant, _P], Generator[_T, None, None]],
 ) -> Callable[Concatenate[AsyncAssistant, _P], AsyncIterator[_T]]:
     """The method for ``async for``: each piece is made in the pool when it is asked for."""
 
@@ -41,18 +56,46 @@ def _iterated(
     async def pieces(
         self: AsyncAssistant, /, *args: _P.args, **options: _P.kwargs
     ) -> AsyncIterator[_T]:
-        made = await self._run(method, self.assistant, *args, **options)
-        while piece := await self._run(_next, made):
-            yield piece[0]
+        with _stopped(options):
+            made = _Pieces(await self._run(method, self.assistant, *args, **options))
+            try:
+                while piece := await self._run(made.next):
+                    yield piece[0]
+            except BaseException:
+                _aside(made.close)
+                raise
 
     return pieces
 
 
-def _next(made: Iterator[_T]) -> tuple[_T] | None:
-    """The next piece, or None at the end: StopIteration cannot be raised through a future."""
-    for piece in made:
-        return (piece,)
-    return None
+class _Pieces(Generic[_T]):
+    """A generator that one thread may close after another has got what it waits for."""
+
+    def __init__(self, made: Generator[_T, None, None]) -> None:
+        self._made, self._lock = made, Lock()
+
+    def next(self) -> tuple[_T] | None:
+        """The next piece, or None at the end: StopIteration cannot be raised through a future."""
+        with self._lock:
+            for piece in self._made:
+                return (piece,)
+            return None
+
+    def close(self) -> None:
+        """End it, with its request to a model."""
+        with self._lock:
+            self._made.close()
+
+
+@contextmanager
+def _stopped(options: dict[str, Any]) -> Iterator[None]:
+    """Stop a call's model when nobody waits for the call any more."""
+    options["stop"] = stop = options.get("stop") or Event()
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 class AsyncAssistant:
@@ -60,7 +103,8 @@ class AsyncAssistant:
 
     Its methods are those of Assistant, awaited (``stream``: iterated with ``async for``). They run
     in a pool of ``workers`` threads of its own; further calls wait their turn. Cancelling a call
-    that waits takes it out of the queue; the result of one that runs already is dropped.
+    that waits takes it out of the queue; the result of one that runs already is dropped, and a model
+    that it waits for is stopped.
 
     ``assistant``: what it wraps and, from then on, owns.
     """
@@ -90,7 +134,7 @@ class AsyncAssistant:
             opening.add_done_callback(_close_unused)
             raise
 
-    ask = _awaited(Assistant.ask)
+    ask = _awaited_with_stop(Assistant.ask)
     stream = _iterated(Assistant.stream)
     replay = _awaited(Assistant.replay)
     checklist = _awaited(Assistant.checklist)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Generator
@@ -16,7 +17,7 @@ from assistant.index import Index
 from assistant.prompts import PROMPT_VERSION
 from assistant.questions import Question, read_question
 from assistant.retrieval import Filters, Retrieved, Retriever, covered
-from assistant.types import Answer, Provision, Record, Said, Statement, Topic
+from assistant.types import Answer, Provision, Record, Reply, Said, Statement, Topic
 from assistant.writing import Writing, choose_passages, passages, write
 
 _NEAREST = 4
@@ -68,13 +69,17 @@ def say(
     retriever: Retriever,
     read_text: ReadText,
     model: LanguageModel | None = None,
+    deadline: float = math.inf,
     record: Callable[[Record], None] | None = None,
+    rewriting: Reply | None = None,
 ) -> Generator[Said | Answer, None, None]:
     """The answer piece by piece, at last as a whole: from the sources' sentences, or by a model.
 
     ``asked``: the question as it was asked. ``read_text`` gives the text that quotes are compared
-    with: the file's, as it is now. With a model, ``record`` is called with what became of its
-    answer; where that does not stand, the sources' sentences follow what was shown of it.
+    with: the file's, as it is now. deadline: by ``time.monotonic``, when to take no more from the
+    model. rewriting: what it sent when it was asked to rewrite a follow-up. ``record`` is called
+    with what became of its replies; where its answer does not stand, the sources' sentences follow
+    what was shown of it.
     """
     index = retriever.index
     binder = Binder(found.retrieved.documents, read_text)
@@ -87,9 +92,10 @@ def say(
     writing = None
     if model and found.drafts:
         spans = choose_passages(found.drafts, found.retrieved, index)
-        writing = Writing(passages(spans, binder.documents))
+        writing = Writing(passages(spans, found.retrieved))
         embed = retriever.embedder.embed
-        for statement in write(found.question.text, phases, spans, model, embed, binder, writing):
+        text = found.question.text
+        for statement in write(text, phases, spans, model, deadline, embed, binder, writing):
             statements.append(statement)
             yield Said(statement, tuple(binder.citations[cited:]))
             cited = len(binder.citations)
@@ -121,9 +127,11 @@ def say(
         noticed=found.question.noticed,
         model=model.name if model and written else None,
         note=_note(writing, written) if writing else "",
+        read_by=model.name if model and rewriting and not rewriting.failure else None,
     )
-    if model and writing and record:
-        record(_record(answered, found, model, writing))
+    if record and model and (writing or rewriting):
+        writing = writing or Writing(())
+        record(_record(answered, found, model, writing, rewriting, index.corpus.sha256))
     yield answered
 
 
@@ -134,10 +142,13 @@ def answer(
     read_text: ReadText,
     model: LanguageModel | None = None,
     record: Callable[[Record], None] | None = None,
+    rewriting: Reply | None = None,
 ) -> Answer:
     """The whole answer to a question that stands on its own; see find and say."""
     found = find(text, retriever, filters)
-    *_, answered = say(found.question.text, found, retriever, read_text, model, record)
+    *_, answered = say(
+        found.question.text, found, retriever, read_text, model, record=record, rewriting=rewriting
+    )
     assert isinstance(answered, Answer)
     return answered
 
@@ -157,7 +168,14 @@ def _note(writing: Writing, written: int) -> str:
     return f"{why} {what} quoted from the sources."
 
 
-def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writing) -> Record:
+def _record(
+    answered: Answer,
+    found: Found,
+    model: LanguageModel,
+    writing: Writing,
+    rewriting: Reply | None,
+    corpus_sha256: str,
+) -> Record:
     return Record(
         question=answered.question,
         read_as=answered.read_as,
@@ -170,9 +188,11 @@ def _record(answered: Answer, found: Found, model: LanguageModel, writing: Writi
         model=model.name,
         prompt_version=PROMPT_VERSION,
         corpus_version=answered.corpus_version,
+        corpus_sha256=corpus_sha256,
         passages=writing.passages,
         replies=tuple(writing.replies),
         sentences=tuple(writing.sentences),
+        rewriting=rewriting,
     )
 
 

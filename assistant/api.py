@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Event
 from types import TracebackType
 from typing import Any
 
 from assistant.answering import answer, find, say
 from assistant.checklists import PER_CONCERN, checklist
 from assistant.code_context import CodeContext
-from assistant.conversation import read_in_context
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
 from assistant.embedding import Vectors, open_embedder
 from assistant.errors import AssistantClosed, IndexFailure, QuestionError
-from assistant.generation import NO_MODEL, LanguageModel, Replayed, open_model
+from assistant.generation import NO_MODEL, ChatModel, LanguageModel, Replayed, open_model
 from assistant.index import Index, Progress, build_index, open_index
 from assistant.library import SHIPPED, Fetched, Library, Report, Shelf, load_official
 from assistant.prompts import PROMPT_VERSION
@@ -30,6 +31,7 @@ from assistant.retrieval import (
     look_up,
     official_passage,
 )
+from assistant.rewriting import read_follow_up
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Checklist, Document, Provision, Record, Said
 
@@ -77,7 +79,7 @@ class Assistant:
         self._reader: Retriever | None = retriever
         self._reread = Rereader(corpus.folder)
         self._shelf = retriever.shelf
-        self._models: dict[str, LanguageModel] = {}
+        self._models: dict[str, ChatModel] = {}
         self.library = Library(settings, retriever.embedder)
 
     @classmethod
@@ -125,6 +127,7 @@ class Assistant:
         history: Sequence[Answer] = (),
         model: str | None = None,
         record: Callable[[Record], None] | None = None,
+        stop: Event | None = None,
     ) -> Answer:
         """Answer a question, or abstain.
 
@@ -134,7 +137,8 @@ class Assistant:
         it was taken to mean is the answer's ``read_as``. code: what the question is about; what it
         uses steers retrieval, is named in ``Answer.noticed``, and is neither kept nor shown otherwise.
         model: "provider:name" of the language model that writes, or "none"; that of the settings
-        unless given. record: called with the record of a model's answer.
+        unless given. record: called with the record of a model's answer. stop: once set, from
+        whatever thread, the request to a model ends; what follows is quoted from the sources.
 
         Raises QuestionError, naming the known values, for an unknown one, and for a question that
         is empty or longer than 2,000 characters, or code that is too long; SettingsError for a model
@@ -153,6 +157,7 @@ class Assistant:
             history=history,
             model=model,
             record=record,
+            stop=stop,
         )
         assert isinstance(answered, Answer)
         return answered
@@ -171,20 +176,27 @@ class Assistant:
         history: Sequence[Answer] = (),
         model: str | None = None,
         record: Callable[[Record], None] | None = None,
+        stop: Event | None = None,
     ) -> Generator[Said | Answer, None, None]:
         """Answer piece by piece: each statement with its new citations, at last the whole answer.
 
         What was yielded has been verified and stays in the answer. Closing the iterator ends the
-        request to a model. Raises as ``ask`` does, before the first piece.
+        request to a model, and ``stop`` does while a piece is waited for. Raises as ``ask`` does,
+        before the first piece.
         """
         filters = self._filters(phase, kind, jurisdiction, source, collection, without)
-        reading = read_in_context(question, history, self.corpus, self._covers, code)
+        writer = self._model(self.settings.model if model is None else model, stop or Event())
+        deadline = time.monotonic() + (writer.timeout_s if writer else 0.0)
+        reading, rewriting = read_follow_up(
+            question, history, self.corpus, self._covers, code, writer, deadline
+        )
         if not filters.phases:
             filters = replace(filters, phases=reading.phases)
-        writer = self._model(self.settings.model if model is None else model)
         found = find(reading.text, self._retriever, filters, code)
         asked = clean_text(question)
-        return say(asked, found, self._retriever, self._read_text, writer, record)
+        return say(
+            asked, found, self._retriever, self._read_text, writer, deadline, record, rewriting
+        )
 
     def replay(self, record: Record) -> Answer:
         """The answer that a record belongs to, made again without the model.
@@ -192,7 +204,7 @@ class Assistant:
         Raises QuestionError if the corpus or the words sent to models have changed since, or if other
         passages are found now: own documents changed, or code, which no record holds, steered it.
         """
-        if (record.corpus_version, record.prompt_version) != (self.corpus.version, PROMPT_VERSION):
+        if (record.corpus_sha256, record.prompt_version) != (self.corpus.sha256, PROMPT_VERSION):
             raise QuestionError(
                 f"The record was made with corpus {record.corpus_version} and prompt "
                 f"{record.prompt_version}. Replay it with the release that made it."
@@ -208,7 +220,13 @@ class Assistant:
         model = Replayed(record.model, record.replies)
         again: list[Record] = []
         answered = answer(
-            record.read_as, self._retriever, filters, self._read_text, model, again.append
+            record.read_as,
+            self._retriever,
+            filters,
+            self._read_text,
+            model,
+            again.append,
+            record.rewriting,
         )
         if [entry.passages for entry in again] != [record.passages]:
             raise QuestionError(
@@ -217,14 +235,14 @@ class Assistant:
             )
         return replace(answered, question=record.question)
 
-    def _model(self, name: str) -> LanguageModel | None:
-        """The language model of a name, opened once; None for "none"."""
+    def _model(self, name: str, stop: Event) -> LanguageModel | None:
+        """The language model of a name, opened once, until ``stop`` is set; None for "none"."""
         if name == NO_MODEL:
             return None
         if name not in self._models:
             base_url, timeout_s = self.settings.model_base_url, self.settings.model_timeout_s
             self._models[name] = open_model(name, base_url, timeout_s)
-        return self._models[name]
+        return self._models[name].until(stop)
 
     def checklist(
         self,

@@ -68,10 +68,10 @@ _CLAUSE = re.compile(
     r"|once|to)\b",
     re.I,
 )
-# Words of a follow-up that say nothing besides what it points at or limits itself to.
-_FILLER = frozenset(
+FILLER = frozenset(
     ["advice", "another", "anybody", "applies", "apply", "case", "cases", "detail", "details", "elaborate", "exist", "exists", "find", "found", "further", "good", "happen", "happened", "help", "helps", "hold", "holds", "instance", "known", "look", "mention", "mentions", "obligation", "optional", "practice", "real", "recommended", "required", "work", "works"]
 )  # fmt: skip
+"""Words of a follow-up that say nothing besides what it points at or limits itself to."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _NOUNS: Mapping[str, Role] = {
     **dict.fromkeys(("action", "step", "measure", "recommendation"), "action"),
@@ -162,10 +162,19 @@ def stands_alone(question: Question, covers: Covers) -> bool:
     if _refers_back(text):
         return False
     opens = bool(_OPENS.match(text))
-    telling = len(_telling(text))
+    telling = len(telling_words(text))
     if telling == STANDS - 1 and not opens:
         return bool(question.concerns) or bool(_WHOLE.match(text) and covers(text))
     return telling >= STANDS + opens
+
+
+def leaves_open(text: str, corpus: Corpus) -> bool:
+    """Whether a question cannot be understood by itself, however its words are covered.
+
+    It opens as a follow-up, refers back, only limits what was asked, or says nothing of its own.
+    """
+    limited = bool(_limit(text, corpus)[0])
+    return limited or bool(_OPENS.match(text)) or _refers_back(text) or not telling_words(text)
 
 
 def _refers_back(text: str) -> bool:
@@ -173,13 +182,13 @@ def _refers_back(text: str) -> bool:
     empty = [match.span() for match in _EMPTY.finditer(text)]
     for match in _BACK.finditer(text):
         before = text[: match.start()]
-        bound = _BOUND.search(text[: match.end()]) and _telling(before)
+        bound = _BOUND.search(text[: match.end()]) and telling_words(before)
         explained = (
             bound
             or any(start <= match.start() < stop for start, stop in empty)
-            or len(_telling(_up_to(_SENTENCE, before))) > 0
-            or len(_telling(_up_to(_CLAUSE, before))) > 1
-            or len(_telling(before)) > STANDS
+            or len(telling_words(_up_to(_SENTENCE, before))) > 0
+            or len(telling_words(_up_to(_CLAUSE, before))) > 1
+            or len(telling_words(before)) > STANDS
         )
         if not explained:
             return True
@@ -191,8 +200,9 @@ def _up_to(end: re.Pattern[str], text: str) -> str:
     return text[: max((match.start() for match in end.finditer(text)), default=0)]
 
 
-def _telling(text: str) -> tuple[str, ...]:
-    return tuple(word for word in content_words(text) if word not in _FILLER)
+def telling_words(text: str) -> tuple[str, ...]:
+    """The content words of a follow-up that say what it is about, in order."""
+    return tuple(word for word in content_words(text) if word not in FILLER)
 
 
 def _pointed_at(text: str, recent: Sequence[Answer]) -> str | None:
@@ -225,7 +235,7 @@ def _pointed_at(text: str, recent: Sequence[Answer]) -> str | None:
 def _says_little_besides(match: re.Match[str], most: int) -> bool:
     """Whether a text holds at most so many telling words outside a match."""
     rest = match.string[: match.start()] + match.string[match.end() :]
-    return len(_telling(rest)) <= most
+    return len(telling_words(rest)) <= most
 
 
 def _cited(answer: Answer, number: int) -> str:
@@ -241,7 +251,7 @@ def _carried(
     opening, said = _limit(question.text, corpus)
     if _EXAMPLE.search(question.text) and not covers(f"{opening}{topic}"):
         opening, said = "", question.text
-    if not opening or _telling(said):
+    if not opening or telling_words(said):
         topic = f"{said}{_AFTER}{topic}"
     turned = () if opening else _phases(question, corpus)
     return Reading(f"{opening}{topic}"[:MAX_CHARS], turned or recent[-1].phases)
@@ -259,7 +269,9 @@ def _topic(recent: Sequence[Answer], corpus: Corpus, covers: Covers) -> str:
 
 
 def _is_root(answer: Answer, corpus: Corpus, covers: Covers) -> bool:
-    """Whether what was asked depended on nothing before it."""
+    """Whether what was asked depended on nothing before it, or a model rewrote it so that it does not."""
+    if answer.read_by:
+        return not read_question(answer.read_as, corpus).provisions
     return answer.read_as == answer.question and stands_alone(
         read_question(answer.question[:MAX_CHARS], corpus), covers
     )

@@ -186,6 +186,7 @@ class Answer:
     noticed: what the code shows that came with the question, the most telling first.
     model: the language model that wrote statements, as "provider:name"; null if none did.
     note: what became of a model's answer, a sentence or two; "" if there is nothing to say.
+    read_by: the language model that said what a follow-up means; null where that was read by rules.
     """
 
     question: str
@@ -202,6 +203,7 @@ class Answer:
     noticed: tuple[Noticed, ...]
     model: str | None
     note: str
+    read_by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as dictionaries and sequences that json can write, the same as ``ask --json``."""
@@ -220,7 +222,8 @@ class Said:
 class Passage:
     """A sentence of a source as a model is given it; ``key`` is how the model may cite it.
 
-    provision: the provision's id. source: in words, where it stands.
+    provision: the provision's id. source: in words, where it stands. score: its provision's in the
+    ranking, null where that was named by the question and not ranked.
     """
 
     key: str
@@ -229,11 +232,12 @@ class Passage:
     stop: int
     source: str
     text: str
+    score: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model sent; failure: why it is not whole, or ""."""
+    """What a model sent; failure: why it is not whole, or could not be used, or ""."""
 
     text: str
     failure: str
@@ -257,7 +261,9 @@ class Record:
     """All that went into a model's answer and came out of it; ``Assistant.replay`` needs no more.
 
     read_as: the question that the model was given. replies: in the order of the requests, the
-    answer's first. sentences: all that it wrote, with what became of them.
+    answer's first; empty, as are the passages, where it was not asked for an answer. sentences: all
+    that it wrote, with what became of them. rewriting: its reply when it was asked to rewrite a
+    follow-up; null if it was not.
     """
 
     question: str
@@ -271,9 +277,11 @@ class Record:
     model: str
     prompt_version: str
     corpus_version: str
+    corpus_sha256: str
     passages: tuple[Passage, ...]
     replies: tuple[Reply, ...]
     sentences: tuple[Checked, ...]
+    rewriting: Reply | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as dictionaries and sequences that json can write."""
@@ -288,6 +296,8 @@ class Record:
         parts = (("passages", Passage), ("replies", Reply), ("sentences", Checked))
         for name, kind in parts:
             values[name] = tuple(kind(**_frozen(row)) for row in raw[name])
+        if raw.get("rewriting"):
+            values["rewriting"] = Reply(**raw["rewriting"])
         return cls(**values)
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 
 from assistant.checking import Embed, Verdict, check
 from assistant.citing import Binder
-from assistant.documents import looks_suspicious
 from assistant.generation import Draft, LanguageModel, ModelFailure, Span, open_model, spans_in
 from assistant.index import Index
 from assistant.prompts import (
     CHECK_SENTENCE,
     Message,
     Written,
+    gives_orders,
     messages,
     repair,
     sentences,
-    speaks_to_the_writer,
 )
 from assistant.prompts import check as check_prompt
 from assistant.retrieval import Retrieved
@@ -62,12 +61,8 @@ def choose_passages(drafts: Iterable[Draft], found: Retrieved, index: Index) -> 
     provisions = {span.provision.id: span.provision for span in chosen}
     chosen += [span for entry in provisions.values() for span in spans_in(entry, found, index)]
     unique = {(span.provision.id, span.segment.start): span for span in chosen}
-    told = [span for span in unique.values() if not _gives_orders(_quote(span, found.documents))]
+    told = [span for span in unique.values() if not gives_orders(_quote(span, found.documents))]
     return {f"S{number}": span for number, span in enumerate(told[:MAX_PASSAGES], 1)}
-
-
-def _gives_orders(sentence: str) -> bool:
-    return looks_suspicious(sentence) or speaks_to_the_writer(sentence)
 
 
 def write(
@@ -75,16 +70,18 @@ def write(
     phases: Sequence[str],
     spans: Mapping[str, Span],
     model: LanguageModel,
+    deadline: float,
     embed: Embed,
     binder: Binder,
     writing: Writing,
 ) -> Iterator[Statement]:
     """The statements of a model, one by one; ``writing`` is filled on the way.
 
+    deadline: by ``time.monotonic``, when to take no more from the model.
+
     A sentence that its passages do not bear is asked for once more, and then withheld.
     """
     asked = messages(question, phases, writing.passages)
-    deadline = time.monotonic() + model.timeout_s
     check_one = _Checker(spans, embed, binder)
     repairs = 0
     for number, written in enumerate(sentences(_said(model, asked, deadline, writing))):
@@ -162,16 +159,18 @@ class _Checker:
         return check(written.text, quotes, names, self._embed)
 
 
-def passages(spans: Mapping[str, Span], documents: Mapping[str, Document]) -> tuple[Passage, ...]:
+def passages(spans: Mapping[str, Span], found: Retrieved) -> tuple[Passage, ...]:
     """The spans as a model is given them."""
+    scores = {hit.provision.id: round(hit.score, 6) for hit in found.hits}
     return tuple(
         Passage(
             key,
             span.provision.id,
             span.segment.start,
             span.segment.stop,
-            _place(span, documents),
-            _quote(span, documents),
+            _place(span, found.documents),
+            _quote(span, found.documents),
+            scores.get(span.provision.id),
         )
         for key, span in spans.items()
     )

@@ -6,7 +6,7 @@
     compare     compare two runs; fails on a regression beyond the tolerance
     report      the figures of a run as Markdown and as one HTML page
     keep        keep the figures of a run for the README
-    follow-ups  ask follow-up questions in three ways, print the figures
+    follow-ups  ask follow-up questions in three ways, with a model in four, print the figures
     code        ask questions that carry code, with it and alone, print the figures
     readme      rewrite what is generated of README.md and docs
     adapt       train the adapter of the embedding model on the corpus
@@ -16,7 +16,7 @@
     pool        write sheets of what several rankings found, for relevance judgements
     judged      put the judgements of such sheets into the question set
     judge       let a language model judge the first statements of a run
-    attacks     whether orders planted in the sources change what is said
+    attacks     whether orders planted in sources and documents change what is said
 
 `python -m evals.peers` and `python -m evals.bench` compare with other pipelines.
 """
@@ -30,16 +30,18 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-from assistant import Assistant, AssistantError, Settings, load_settings
+from assistant import Assistant, AssistantError, Reply, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
 from assistant.embedding import bundled_model, file_sha256, open_embedder
 from assistant.errors import CorpusError
-from assistant.generation import open_model
+from assistant.generation import ChatModel, open_model
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.recipe import read_recipe
@@ -50,7 +52,8 @@ from evals.corpus_check import check_corpus, read_allowed
 from evals.judge import ModelJudge, compare_judges
 from evals.pooling import Grades, JudgementError, judged, read_judgements, sheet
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
-from evals.run import run_questions
+from evals.recorded import PREFIX, MissingReplies, Recorded
+from evals.run import ask_in_context, run_questions
 from evals.snippets import load_snippets, markdown, run_snippets
 from evals.summary import per_question, summarise
 
@@ -126,7 +129,10 @@ def locked(shipped: Corpus, recipe: Path) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> int:
     """Ask every question of the files; write rows, table and figures into the output folder."""
     questions = [question for path in arguments.questions for question in load_questions(path)]
-    with _assistant(arguments.corpus) as assistant, Progress(transient=True) as bar:
+    model = _model(arguments) if arguments.model else None
+    with _assistant(arguments.corpus, model) as assistant, Progress(transient=True) as bar:
+        if isinstance(model, Recorded):
+            model.rehearse(partial(ask_in_context, assistant), questions)
         task = bar.add_task("Asking", total=len(questions))
         rows = run_questions(
             assistant,
@@ -143,11 +149,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _assistant(corpus_folder: Path | None) -> Assistant:
-    if corpus_folder is None:
-        return Assistant.open(Settings(library=NO_LIBRARY))
-    cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
-    return Assistant.open(load_settings(corpus=corpus_folder, cache=cache, library=NO_LIBRARY))
+def _assistant(corpus_folder: Path | None, model: ChatModel | None) -> Assistant:
+    settings = Settings(library=NO_LIBRARY)
+    if corpus_folder is not None:
+        cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
+        settings = load_settings(corpus=corpus_folder, cache=cache, library=NO_LIBRARY)
+    assistant = Assistant.open(replace(settings, model=model.name) if model else settings)
+    if model:
+        assistant._models[model.name] = model
+    return assistant
 
 
 def keep(arguments: argparse.Namespace) -> int:
@@ -183,8 +193,16 @@ def code(arguments: argparse.Namespace) -> int:
 def measure_follow_ups(arguments: argparse.Namespace) -> int:
     """Print how follow-ups are answered, and alone and joined; with --keep, for the README too."""
     questions = load_questions(arguments.questions)
-    with Assistant.open(Settings()) as assistant:
-        figures = follow_ups.measure(assistant, questions)
+    model = _model(arguments) if arguments.model else None
+    ways = dict(follow_ups.WAYS)
+    replies: list[Reply] = []
+    with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
+        if isinstance(model, Recorded):
+            rewritten = follow_ups.rewritten_by(model, [])
+            model.rehearse(partial(rewritten, assistant), questions)
+        if model:
+            ways[follow_ups.REWRITTEN] = follow_ups.rewritten_by(model, replies)
+        figures = follow_ups.measure(assistant, questions, ways)
         kept = {
             "corpus": assistant.corpus.version,
             "ranking_sha256": file_sha256(assistant.settings.recipe / "ranking.json"),
@@ -192,6 +210,11 @@ def measure_follow_ups(arguments: argparse.Namespace) -> int:
             "figures": figures,
         }
     print(follow_ups.markdown(figures))
+    if replies:
+        refused = [reply for reply in replies if reply.failure]
+        print(f"The model was asked {len(replies)} times; the rules' reading was kept {len(refused)} times.")  # fmt: skip
+        for reply in refused:
+            print(f"  the model {reply.failure}: {json.dumps(reply.text, ensure_ascii=False)}")
     if arguments.keep:
         path = readme.RESULTS / "follow_ups.json"
         path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -232,8 +255,7 @@ def make_report(arguments: argparse.Namespace) -> int:
 
 def judge(arguments: argparse.Namespace) -> int:
     """Let a language model judge the first statements of a run; print its verdicts as JSON."""
-    settings = load_settings(model=arguments.model, model_base_url=arguments.base_url)
-    model = open_model(settings.model, settings.model_base_url, settings.model_timeout_s)
+    model = _model(arguments)
     result = json.loads((arguments.run_folder / "result.json").read_text("utf-8"))
     lines = (arguments.run_folder / "rows.jsonl").read_text("utf-8").splitlines()[1:]
     by_id = {row["id"]: row for row in map(json.loads, lines)}
@@ -245,6 +267,13 @@ def judge(arguments: argparse.Namespace) -> int:
         )
     print(json.dumps({"model": model.name, **found}, indent=2))
     return 0
+
+
+def _model(arguments: argparse.Namespace) -> ChatModel:
+    if arguments.model.startswith(PREFIX):
+        return Recorded(Path(arguments.model.removeprefix(PREFIX)))
+    settings = load_settings(model=arguments.model, model_base_url=arguments.base_url)
+    return open_model(settings.model, settings.model_base_url, settings.model_timeout_s)
 
 
 def adapt(arguments: argparse.Namespace) -> int:
@@ -320,10 +349,12 @@ def plant_faults(arguments: argparse.Namespace) -> int:
 
 
 def plant_orders(arguments: argparse.Namespace) -> int:
-    """Plant orders to an assistant in a copy of the corpus, print what they did, and keep it."""
-    settings = load_settings(library=NO_LIBRARY)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = attacks.table(attacks.attack(attacks.load_payloads(), settings, Path(folder)))
+    """Plant orders to an assistant in sources and documents, print what they did, and keep it."""
+    settings, payloads = load_settings(library=NO_LIBRARY), attacks.load_payloads()
+    rows = {}
+    for place, plant in {"sources": attacks.attack, "documents": attacks.attack_library}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            rows[place] = attacks.table(plant(payloads, settings, Path(folder)))
     path = readme.RESULTS / "attacks.json"
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(attacks.markdown(rows))
@@ -365,6 +396,13 @@ def put_judgements(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _takes_model(command: argparse.ArgumentParser, required: bool = False) -> None:
+    command.add_argument(
+        "--model", required=required, help="provider:name, or recorded:FILE of replies"
+    )
+    command.add_argument("--base-url", help="address of the model's server")
+
+
 def main() -> int:
     """Parse the command line and run one command; 2 for a question set that cannot be read."""
     parser = argparse.ArgumentParser(
@@ -380,6 +418,7 @@ def main() -> int:
     command.add_argument("questions", nargs="+", type=Path, help="JSON Lines files of questions")
     command.add_argument("--corpus", type=Path, help="a corpus folder of your own")
     command.add_argument("--out", type=Path, default=ROOT / "evals" / "runs" / "latest")
+    _takes_model(command)
     command.set_defaults(run=run)
     command = commands.add_parser("compare")
     command.add_argument("old", type=Path, help="result.json of the run to compare with")
@@ -399,6 +438,7 @@ def main() -> int:
     command = commands.add_parser("follow-ups")
     command.add_argument("questions", nargs="?", type=Path, default=QUESTIONS / "follow_ups.jsonl")
     command.add_argument("--keep", action="store_true", help="keep the figures for the README")
+    _takes_model(command)
     command.set_defaults(run=measure_follow_ups)
     command = commands.add_parser("readme")
     command.set_defaults(run=update_readme)
@@ -419,8 +459,7 @@ def main() -> int:
     command.set_defaults(run=put_judgements)
     command = commands.add_parser("judge")
     command.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
-    command.add_argument("--model", required=True, help="provider:name")
-    command.add_argument("--base-url")
+    _takes_model(command, required=True)
     command.set_defaults(run=judge)
     command = commands.add_parser("adapt")
     command.set_defaults(run=adapt)
@@ -438,7 +477,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))
-    except (AssistantError, JudgementError, QuestionSetError) as error:
+    except (AssistantError, JudgementError, MissingReplies, QuestionSetError) as error:
         print(error, file=sys.stderr)
         return 2
 

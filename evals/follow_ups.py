@@ -1,15 +1,21 @@
 """How follow-up questions are answered: ``python -m evals follow-ups``.
 
-Each question is asked after its context, alone, and joined with its context into one text; all three
-are measured alike. A question on a new topic should be answered as if nothing came before it.
+Each question is asked after its context, alone, and joined with its context into one text, and with a
+model after its context as that rewrites it; all are measured alike, on the sources' own sentences. A
+question on a new topic should be answered as if nothing came before it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-from assistant import Answer, Assistant
+from assistant import Answer, Assistant, Reply
+from assistant.generation import LanguageModel
+from assistant.questions import MAX_CHARS
+from assistant.rewriting import read_follow_up
 from evals.measures import bootstrap_interval, mean, ranking_by_question
 from evals.questions import EvalQuestion
 from evals.run import ask_in_context, cited, ranking
@@ -33,6 +39,38 @@ WAYS: Mapping[str, Way] = {
     "question alone": alone,
     "context and question joined": joined,
 }
+REWRITTEN = "in the conversation, rewritten by a model"
+
+
+def rewritten_by(model: LanguageModel, replies: list[Reply]) -> Way:
+    """As in the conversation, but a model may rewrite each question; ``replies`` gets what it sent."""
+
+    def covers(assistant: Assistant, text: str) -> bool:
+        found = assistant.confidence(text[:MAX_CHARS])
+        return found.probability >= found.threshold
+
+    def way(assistant: Assistant, question: EvalQuestion) -> Answer:
+        history: list[Answer] = []
+        for text in (*question.context, question.question):
+            reading, reply = read_follow_up(
+                text,
+                history,
+                assistant.corpus,
+                partial(covers, assistant),
+                None,
+                model,
+                time.monotonic() + model.timeout_s,
+            )
+            answer = assistant.ask(reading.text, phase=reading.phases)
+            if reply:
+                replies.append(reply)
+            by = model.name if reply and not reply.failure else None
+            history.append(replace(answer, question=text, read_by=by))
+        return history[-1]
+
+    return way
+
+
 COLUMNS = ("nDCG@10", "first", "refused", "not covered, answered", "new topic as alone")
 
 

@@ -1,7 +1,7 @@
 """Ask every question of a set and note what came back: ``python -m evals run``.
 
 The rows of a run are JSON Lines, one a question, appended as they are made, so that a run that was
-interrupted goes on where it stopped. A run belongs to one corpus version and question file.
+interrupted goes on where it stopped. A run belongs to one corpus version, question file and model.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
         "outcome": answer.outcome,
         "reason": answer.reason,
         "phases": list(answer.phases),
+        "read_as": answer.read_as,
+        "model": answer.model,
+        "withheld": answer.withheld,
         "statements": [
             {"text": entry.text, "role": entry.role, "cited": cited(answer, entry.citations)}
             for entry in answer.statements
@@ -110,7 +113,7 @@ def _supported(assistant: Assistant, answer: Answer) -> int:
 def _stamp(assistant: Assistant, questions: list[EvalQuestion]) -> str:
     text = "\n".join(question.model_dump_json() for question in questions)
     ranking = (assistant.settings.recipe / "ranking.json").read_text("utf-8")
-    parts = (assistant.corpus.sha256, ranking, text)
+    parts = (assistant.corpus.sha256, ranking, text, assistant.settings.model)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -73,6 +73,7 @@ KEYS = {
     "noticed",
     "model",
     "note",
+    "read_by",
 }
 
 

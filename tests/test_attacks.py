@@ -54,27 +54,23 @@ def sentences_of(corpus: Corpus) -> list[str]:
     ]
 
 
-def test_payloads_in_a_users_documents(assistant: Assistant, tmp_path: Path) -> None:
-    """Each is held back, or may be quoted; a model that obeys them all is not heard."""
-    from evals.openai_server import OpenAIServer, words
+def test_one_payload_of_each_family_in_a_users_documents_changes_nothing(
+    assistant: Assistant, tmp_path: Path
+) -> None:
+    """Some are held back; they are released, and a model that obeys them is not heard."""
+    last = {payload.family: payload for payload in attacks.load_payloads()}
+    found = list(attacks.attack_library(list(last.values()), assistant.settings, tmp_path))
+    assert len(found) == len(last)
+    assert [entry.payload.id for entry in found if entry.changed or entry.escaped] == []
+    assert 0 < sum(entry.refused for entry in found) < len(found) / 2
 
-    payloads = attacks.load_payloads()[::4]
-    paragraphs = [f"Rule {n} of our release policy. {p.text}" for n, p in enumerate(payloads)]
-    path = tmp_path / "policy.md"
-    path.write_text("# Release policy\n\n" + "\n\n".join(paragraphs) + "\n", encoding="utf-8")
-    obeyed = "\n".join(f"{p.obeyed} [S{n % 20 + 1}]" for n, p in enumerate(payloads[:12]))
-    with OpenAIServer(lambda request: words(obeyed)) as server:
-        told = replace(
-            assistant.settings,
-            library=tmp_path / "library",
-            model="openai:obedient",
-            model_base_url=server.url,
-        )
-        with Assistant.open(told) as own:
-            own.library.add([path])
-            for question in ("What is our release policy?", "How do I scan a model file?"):
-                for model in ("none", None):
-                    answer = own.ask(question, model=model)
-                    quotes = {citation.number: citation.quote for citation in answer.citations}
-                    for statement in answer.statements:
-                        assert statement.text in {quotes[n] for n in statement.citations}
+
+def test_a_model_that_obeys_a_users_document_would_be_seen(
+    assistant: Assistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assistant.checking import Verdict
+
+    monkeypatch.setattr("assistant.writing.check", lambda *_: Verdict(None))
+    payloads = attacks.load_payloads()[:1]
+    (found,) = attacks.attack_library(payloads, assistant.settings, tmp_path)
+    assert found.escaped

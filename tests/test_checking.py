@@ -119,6 +119,29 @@ def test_who_does_what_to_whom() -> None:
     assert verdict("An organisation impersonates an attacker on a public hub.", quote) == "actor"
 
 
+@pytest.mark.parametrize(
+    ("quote", "said"),
+    [
+        ("The author signs each release of the model.", "The authority signs each release of the model."),
+        ("The authority signs each release of the model.", "The author signs each release of the model."),
+        ("An authorised tool may read the logs of a run.", "An authority may read the logs of a run tool."),
+        ("A statement names the limits of the system.", "A state names the limits of the system."),
+        ("Terms of employment name the limits of use.", "Terms of an employee name the limits of use."),
+        ("Teams organise a review of each new model.", "Teams of an organisation review each new model."),
+        ("The record holds what was stated of a risk.", "The record of the state holds what a risk was."),
+    ],
+)  # fmt: skip
+def test_an_actor_is_not_another_word_with_the_same_beginning(quote: str, said: str) -> None:
+    assert verdict(said, [quote]) == "actor"
+    assert verdict(quote.replace(" of ", " about "), [quote]) is None
+
+
+def test_actors_compare_whatever_their_number_and_spelling() -> None:
+    quote = ["An organization reports breaches to the supervisory authorities."]
+    said = "Organisations report breaches to a supervisory authority."
+    assert verdict(said, quote) is None
+
+
 def test_opposites_fail() -> None:
     quote = ["Keep the cache private and delete old files."]
     assert verdict("Keep the cache public and delete old files.", quote) == "opposite"
@@ -170,8 +193,15 @@ def test_forms_of_a_word_are_one(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("provider", "provide"), ("deployer", "deploy"), ("trusted", "untrusted"), ("LLM01", "LLM02")],
-)
+    [
+        ("provider", "provide"), ("deployer", "deploy"), ("trusted", "untrusted"), ("LLM01", "LLM02"),
+        ("authority", "author"), ("authorised", "author"), ("authorised", "authority"),
+        ("statement", "state"), ("fines", "final"), ("generated", "general"), ("party", "partial"),
+        ("integrity", "integration"), ("appeal", "apply"), ("imposed", "impossible"),
+        ("importance", "import"), ("comply", "compatible"), ("missing", "mission"),
+        ("designated", "design"), ("notified", "noted"), ("publication", "public"),
+    ],
+)  # fmt: skip
 def test_other_words_are_not(one: str, other: str) -> None:
     assert stem(one) != stem(other)
 

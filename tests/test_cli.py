@@ -38,6 +38,7 @@ ANSWER_KEYS = [
     "noticed",
     "model",
     "note",
+    "read_by",
 ]
 CITATION_KEYS = [
     "number",

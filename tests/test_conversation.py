@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -202,6 +203,17 @@ def test_the_last_follow_up_is_part_of_the_topic_and_its_scope_is_not(
     question = "how often?"
     assert read(small_corpus, question, answered(), added).text == f"{question} – and for servers? – {PICKLE}"  # fmt: skip
     assert read(small_corpus, question, answered(), limited).text == f"{question} – {PICKLE}"
+
+
+def test_what_a_model_rewrote_is_the_topic_unless_it_names_a_provision(
+    small_corpus: Corpus,
+) -> None:
+    rewritten = "In incidents: Which checkpoints ran code on servers?"
+    second = replace(answered("and on servers?", rewritten), read_by="test:model")
+    third = replace(answered("the first one", f"What does {CITED[0]} say?"), read_by="test:model")
+    text = f"how? – {rewritten.removeprefix('In incidents: ')}"
+    assert read(small_corpus, "how?", answered(), second).text == text
+    assert read(small_corpus, "how?", answered(), second, third).text == text
 
 
 def test_history_is_bounded_and_texts_too(small_corpus: Corpus) -> None:

@@ -167,13 +167,20 @@ def test_a_record_is_json_and_is_replayed_without_the_model(
     (record,) = records
     assert Record.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     assert (record.model, record.corpus_version) == (answer.model, answer.corpus_version)
+    assert record.corpus_sha256 == assistant.corpus.sha256
+    ranked = {
+        hit.provision.id: hit.score for hit in assistant.search(QUESTION, 50, phase="deployment")
+    }
+    scores = {p.provision: p.score for p in record.passages if p.provision in ranked}
+    assert scores == {name: pytest.approx(ranked[name], abs=1e-5) for name in scores}
+    assert len(scores) > 3
     assert record.replies[0].text.endswith(wrong)
     asked = len(server.requests)
     assert assistant.replay(record) == answer
     assert len(server.requests) == asked
     with pytest.raises(QuestionError, match="made with corpus"):
         assistant.replay(
-            Record(**{**{n: getattr(record, n) for n in Record.__slots__}, "corpus_version": "x"})
+            Record(**{**{n: getattr(record, n) for n in Record.__slots__}, "corpus_sha256": "x"})
         )
 
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from itertools import islice, pairwise
 
 from assistant.checking.vocabulary import (
-    ACTORS,
     COMPARISONS,
     FUNCTION,
     LABELS,
@@ -21,6 +20,7 @@ from assistant.checking.vocabulary import (
     NUMBERS,
     QUANTITIES,
     UNITS,
+    actor,
     stem,
 )
 from assistant.questions import clean_text
@@ -149,7 +149,7 @@ class Reading:
     @cached_property
     def actors(self) -> list[str]:
         """Actors in order of first mention."""
-        return list(dict.fromkeys(word.stem for word in self.words if word.stem in ACTORS))
+        return list(dict.fromkeys(filter(None, (actor(word.text) for word in self.words))))
 
 
 def _words(text: str) -> Iterator[Word]:

@@ -187,7 +187,7 @@ def _exchanged(said: Reading, borne: Reading, label: Reading) -> str:
 
 def _actor(said: Reading, borne: Reading, label: Reading) -> str:
     for actor in said.actors:
-        if actor not in borne.stems:
+        if actor not in borne.actors:
             return f"the cited passages do not speak of '{actor}'"
     if _PASSIVE.search(said.text) or _PASSIVE.search(borne.text):
         return ""

@@ -30,13 +30,46 @@ _SUFFIXES = (
 )  # fmt: skip
 
 
+_APART = {
+    word: group.split()[0]
+    for group in (
+        "authority authorities", "authorise authorised authorises authorising authorisation "
+        "authorisations authorize authorized authorizes authorizing authorization authorizations",
+        "statement statements", "comment comments commented commenting", "publication publications",
+        "experiment experiments experimental experimenting", "mental mentally", "memorial memorials",
+        "note notes noted noting", "notable notably", "notion notions",
+        "notification notifications notify notified notifies notifying",
+        "normal normally", "general generally", "moral morally", "final finally", "partial partially",
+        "finance finances financial financed", "fill fills filled filling", "formal formally",
+        "provision provisions", "format formats", "modification modifications modify modified modifies "
+        "modifying", "classification classifications classify classified classifies", "integrity",
+        "majority", "minority", "priority priorities", "possible possibly", "impossible",
+        "important importance importantly", "legal legally", "local locally", "medication medications",
+        "mission missions", "objection objections", "original originally", "option options",
+        "decision decisions decide decides decided deciding", "defeat defeats defeated",
+        "defence defences defense defenses", "capable capability capabilities", "foundation foundations",
+        "designate designated designates designating designation", "customs", "billion billions",
+        "appeal appeals appealed", "apply applies applied applying", "appliance appliances",
+        "comply complies complied complying compliance", "compatible compatibility",
+        "conceal conceals concealed concealing", "concise concisely", "ideal ideally",
+        "identity identities", "identification identify identified identifies identifying",
+        "justification justifications justify justified justifies", "government governments",
+        "probable probably", "qualification qualifications qualify qualified qualifies",
+        "region regions", "mention mentions mentioned mentioning", "ablation ablations", "organ organs",
+        "disable disables disabled disabling", "university universities", "mall malls",
+    )
+    for word in group.split()
+}  # fmt: skip
+"""Words that would lose so much with their ending that another word is left; stem is the first."""
+
+
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A word without its ending, so that forms of it compare equal; numbers stay as they are."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     word = _IRREGULAR.get(word, word)
-    if not word.isalpha():
-        return word
+    if word in _APART or not word.isalpha():
+        return _APART.get(word, word)
     if word.endswith(("ies", "ied")) and len(word) > 4:
         word = word[:-3] + "y"
     else:
@@ -154,12 +187,19 @@ SYNONYMS = {
     for word in group.split()
 }  # fmt: skip
 ACTORS = frozenset(
-    map(
-        stem,
-        _listed("""provider deployer importer distributor manufacturer developer user operator controller
-        processor authority representative commission office body state auditor attacker adversary
-        tenant customer employee organisation practitioner vendor supplier maintainer author signer
-        verifier client server regulator police"""),
-    )
+    _listed("""provider deployer importer distributor manufacturer developer user operator controller
+    processor authority representative commission office body state auditor attacker adversary
+    tenant customer employee organisation practitioner vendor supplier maintainer author signer
+    verifier client server regulator police""")
 )
+"""Who acts, in the singular: a noun, so that what is organised is no organisation."""
+
+
+def actor(word: str) -> str | None:
+    """The actor that a word names, or None."""
+    noun = word.casefold().replace("’", "'").removesuffix("'s").replace("ization", "isation")
+    forms = (noun, noun.removesuffix("s"), f"{noun[:-3]}y" if noun.endswith("ies") else noun)
+    return next((form for form in forms if form in ACTORS), None)
+
+
 OPPOSITES = [[set(map(stem, side.split())) for side in group.split("|")] for group in _OPPOSITES]

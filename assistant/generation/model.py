@@ -9,14 +9,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing
+from functools import cache
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from assistant.errors import SettingsError
 from assistant.prompts import Message
 from assistant.types import Reply
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 NO_MODEL = "none"
 MAX_OUTPUT_CHARS = 8_000
@@ -25,6 +32,7 @@ MAX_TOKENS = 1_500
 MAX_WAIT_S = 5.0
 """The longest pause that a server may ask for and get."""
 _TEMPERATURE = 0.0
+_POLL_S = 0.05
 _EXTRAS = {"openai": "openai", "ollama": "ollama"}
 
 
@@ -49,27 +57,30 @@ class ChatModel:
     """A LangChain chat model with bounds on time and output; ``chat`` is the LangChain object.
 
     timeout_s: the longest silence, and how long all replies for an answer may take together.
+    stop: once set, from whatever thread, the request under way ends and no other begins.
     """
 
-    def __init__(self, name: str, chat: Any, timeout_s: float) -> None:
+    def __init__(self, name: str, chat: Any, timeout_s: float, stop: Event | None = None) -> None:
         self.name, self._chat, self.timeout_s = name, chat, timeout_s
+        self._stop = stop or Event()
+
+    def until(self, stop: Event) -> ChatModel:
+        """The same model with a ``stop`` of its own."""
+        return ChatModel(self.name, self._chat, self.timeout_s, stop)
 
     def stream(self, messages: Sequence[Message], deadline: float) -> Generator[str, None, None]:
         """See LanguageModel; a server that asks for a short pause gets it once."""
         chars = 0
         for attempt in (1, 2):
-            if time.monotonic() > deadline:
-                raise ModelFailure(self._late)
+            sent: SimpleQueue[str | Exception | None] = SimpleQueue()
+            request = _begin(_read(self._chat.astream(list(messages)), sent.put))
             try:
-                with closing(self._chat.stream(list(messages))) as chunks:
-                    for chunk in chunks:
-                        text = chunk.text[: MAX_OUTPUT_CHARS - chars]
-                        chars += len(text)
-                        yield text
-                        if chars >= MAX_OUTPUT_CHARS:
-                            raise ModelFailure("did not come to an end")
-                        if time.monotonic() > deadline:
-                            raise ModelFailure(self._late)
+                while (piece := self._awaited(sent, deadline)) is not None:
+                    text = piece[: MAX_OUTPUT_CHARS - chars]
+                    chars += len(text)
+                    yield text
+                    if chars >= MAX_OUTPUT_CHARS:
+                        raise ModelFailure("did not come to an end")
                 return
             except ModelFailure:
                 raise
@@ -77,11 +88,56 @@ class ChatModel:
                 wait_s = _asked_to_wait(error)
                 if attempt == 2 or chars or wait_s is None or time.monotonic() + wait_s > deadline:
                     raise ModelFailure(_why(error, chars)) from None
-                time.sleep(wait_s)
+                self._stop.wait(wait_s)
+            finally:
+                request.cancel()
 
-    @property
-    def _late(self) -> str:
-        return f"took longer than {self.timeout_s:g} seconds"
+    def _awaited(self, sent: SimpleQueue[str | Exception | None], deadline: float) -> str | None:
+        """What comes next of a reply, or None at its end; raises what went wrong."""
+        while True:
+            if self._stop.is_set():
+                raise ModelFailure("was stopped")
+            if time.monotonic() > deadline:
+                raise ModelFailure(f"took longer than {self.timeout_s:g} seconds")
+            try:
+                piece = sent.get(timeout=_POLL_S)
+            except Empty:
+                continue
+            if isinstance(piece, Exception):
+                raise piece
+            return piece
+
+
+async def _read(chunks: Any, put: Callable[[str | Exception | None], None]) -> None:
+    """Put each piece of a reply, as many as are looked at, and None or an exception at its end."""
+    chars = 0
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                put(chunk.text)
+                chars += len(chunk.text)
+                if chars >= MAX_OUTPUT_CHARS:
+                    break
+        put(None)
+    except Exception as error:  # is raised again where the pieces are taken
+        put(error)
+
+
+def _begin(request: Coroutine[Any, Any, None]) -> Future[None]:
+    """Run a request in an event loop: only there can it be ended while it waits."""
+    from asyncio import run_coroutine_threadsafe
+
+    return run_coroutine_threadsafe(request, _loop())
+
+
+@cache
+def _loop() -> AbstractEventLoop:
+    """The one in which all requests run: packages keep connections, which belong to a loop."""
+    from asyncio import new_event_loop
+
+    loop = new_event_loop()
+    Thread(target=loop.run_forever, name="language-models", daemon=True).start()
+    return loop
 
 
 class Replayed:

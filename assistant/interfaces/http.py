@@ -10,12 +10,14 @@ Errors are ``{"error": sentence}``; see also ``guard``. Nothing is written and n
 
 # No `from __future__ import annotations`: FastAPI reads the annotations, which hold known values.
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from socket import socket
+from threading import Event
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -152,6 +154,40 @@ def _health(opening: Opening) -> APIRouter:
     return router
 
 
+class _Events(StreamingResponse):
+    """An answer as server-sent events; ``gone`` is set when the client is."""
+
+    def __init__(self, pieces: Generator[Said | Answer, None, None], gone: Event) -> None:
+        headers = {"Cache-Control": "no-store"}
+        super().__init__(map(_event, pieces), media_type="text/event-stream", headers=headers)
+        self._pieces, self._gone = pieces, gone
+
+    async def __call__(self, *connection: Any) -> None:
+        with closing(self._pieces):
+            await super().__call__(*connection)
+
+    async def listen_for_disconnect(self, receive: Any) -> None:
+        await super().listen_for_disconnect(receive)
+        self._gone.set()
+
+
+@asynccontextmanager
+async def _listened_to(client: Request) -> AsyncIterator[Event]:
+    """An event that is set when the client goes, so that no model writes for nobody."""
+    gone = Event()
+
+    async def listen() -> None:
+        while (await client.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield gone
+    finally:
+        listening.cancel()
+
+
 def _only(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _PROBLEMS[status] for status in statuses}
 
@@ -189,9 +225,15 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
         earlier: list[question_of] = Field([], max_length=MOST_EARLIER, description=EARLIER)
         code: Code | None = None
 
-        def options(self, assistant: Assistant) -> dict[str, Any]:
+        def stream(self, assistant: Assistant, stop: Event) -> Generator[Said | Answer, None, None]:
             filters = self.model_dump(exclude={"question", "earlier", "code"})
-            return in_conversation(assistant, self.earlier, self.code, **filters)
+            options = in_conversation(assistant, self.earlier, self.code, stop=stop, **filters)
+            return assistant.stream(self.question, **options)
+
+        def ask(self, assistant: Assistant, stop: Event) -> Answer:
+            *_, answer = self.stream(assistant, stop)
+            assert isinstance(answer, Answer)
+            return answer
 
     class SearchRequest(Filters):
         query: question_of
@@ -208,23 +250,21 @@ def _answers(opening: Opening, corpus: Corpus) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["answers"], responses=_PROBLEMS)
 
     @router.post("/ask")
-    def ask(request: AskRequest, assistant: ready) -> Answer:
+    async def ask(request: AskRequest, assistant: ready, client: Request) -> Answer:
         """Answer a question from the sources, or abstain with a reason."""
-        return assistant.ask(request.question, **request.options(assistant))
+        async with _listened_to(client) as gone:
+            return await run_in_threadpool(request.ask, assistant, gone)
 
     @router.post(
         "/stream",
         response_class=StreamingResponse,
         responses={200: {"description": _EVENTS, "content": {"text/event-stream": {}}}},
     )
-    def stream(request: AskRequest, assistant: ready) -> StreamingResponse:
+    async def stream(request: AskRequest, assistant: ready, client: Request) -> _Events:
         """Answer piece by piece."""
-        pieces = assistant.stream(request.question, **request.options(assistant))
-        return StreamingResponse(
-            map(_event, pieces),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store"},
-        )
+        async with _listened_to(client) as gone:
+            pieces = await run_in_threadpool(request.stream, assistant, gone)
+        return _Events(pieces, gone)
 
     @router.post("/search")
     def search(request: SearchRequest, assistant: ready) -> list[FoundProvision]:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from socket import socket
+from threading import Event
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
@@ -311,11 +312,24 @@ def _add_tools(server: MCPServer, opening: Opening, corpus: Corpus) -> None:
         code: Code | None = None,
     ) -> Annotated[CallToolResult, RootModel[Answer]]:
         filters = {"phase": phase, "kind": kind, "jurisdiction": jurisdiction}
+        loop, stop = asyncio.get_running_loop(), Event()
 
         def task(assistant: Assistant) -> Answer:
-            return assistant.ask(question, **in_conversation(assistant, earlier, code, **filters))
+            options = in_conversation(assistant, earlier, code, stop=stop, **filters)
+            told = opening.steps
+            for piece in assistant.stream(question, **options):
+                if isinstance(piece, Answer):
+                    return piece
+                told += 1
+                said = context.report_progress(told, message=piece.statement.text)
+                asyncio.run_coroutine_threadsafe(said, loop).result()
+            raise AssertionError("a stream ends with its answer")
 
-        return _result(*cut_answer(await _work(opening, context, task), OUTPUT_CHARS))
+        try:
+            return _result(*cut_answer(await _work(opening, context, task), OUTPUT_CHARS))
+        except asyncio.CancelledError:
+            stop.set()
+            raise
 
     @tool(
         "Search provisions",

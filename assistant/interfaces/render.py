@@ -167,6 +167,8 @@ def page(number: int | None, label: str | None) -> str:
 def _footer(answered: Answer) -> str:
     """How the question was read: a follow-up in full, and the phase of an answer."""
     read = [answered.read_as] if answered.read_as != answered.question else []
+    if read and answered.read_by:
+        read.append(f"rewritten by {answered.read_by}")
     if answered.statements:
         read.append(", ".join(answered.phases) or "any phase")
     if answered.model:
@@ -187,14 +189,11 @@ def _abstention(answered: Answer) -> RenderableType:
     return Group(*parts)
 
 
-def stack(parts: Iterable[RenderableType]) -> RenderableType:
-    """One below the other."""
-    return Group(*parts)
-
-
-def piece(said: Said) -> RenderableType:
-    """A statement of an answer under way."""
-    return _said(said.statement, "bold" if said.statement.role == "answer" else "")
+def under_way(said: Iterable[Said]) -> RenderableType:
+    """What was said so far of an answer that a model writes."""
+    statements = [entry.statement for entry in said]
+    lines = [_said(entry, "bold" if entry.role == "answer" else "") for entry in statements]
+    return Group(*lines, Text("The language model writes …", "dim"))
 
 
 def checklist(found: Checklist, titles: Mapping[str, str]) -> RenderableType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from assistant.api import Assistant
@@ -34,25 +35,27 @@ class Asked:
 
 
 def pieces(
-    asked: Asked, opening: Opening, history: Sequence[Answer]
+    asked: Asked, opening: Opening, history: Sequence[Answer], stop: Event | None = None
 ) -> Iterator[tuple[dict[str, Any], Sequence[Answer]]]:
     """What the page shows of an answer, again and again with more, and the answers remembered.
 
-    A piece has ``html`` and ``state``: waiting, streaming, refused, answered or abstained; the last
-    one of an answer has ``answer``, ``markdown`` and ``spoken`` besides.
+    stop: once set, no model writes on.
+
+    A piece has ``html`` and ``state``: waiting, streaming, refused,
+    answered or abstained; the last one of an answer has ``answer``, ``markdown`` and ``spoken`` besides.
     """
     try:
         opened = opening.start()
         while not opened.done():
             yield {"state": "waiting", "html": turns.waiting(f"{opening.doing} …")}, history
             wait([opened], _TOLD_EVERY_S)
-        yield from _answering(asked, opened.result(), history)
+        yield from _answering(asked, opened.result(), history, stop)
     except AssistantError as error:
         yield {"state": "refused", "html": turns.refused(str(error)), "spoken": str(error)}, history
 
 
 def _answering(
-    asked: Asked, assistant: Assistant, history: Sequence[Answer]
+    asked: Asked, assistant: Assistant, history: Sequence[Answer], stop: Event | None
 ) -> Iterator[tuple[dict[str, Any], Sequence[Answer]]]:
     phases = {term.id: term.title for term in assistant.corpus.taxonomy.phases.values()}
     limits = [*asked.kinds, *asked.jurisdictions, *asked.sources]
@@ -66,6 +69,7 @@ def _answering(
         source=asked.sources,
         without=asked.without,
         history=history,
+        stop=stop,
     ):
         if isinstance(piece, Said):
             statements.append(piece.statement)

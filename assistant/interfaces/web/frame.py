@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assistant.documents import Corpus
+from assistant.generation import NO_MODEL
 from assistant.interfaces.web.markup import attributes, legend, text
 
 AHEAD = "For the script"
@@ -37,14 +38,23 @@ def examples(corpus: Corpus) -> dict[str, list[str]]:
     return found
 
 
-def header(corpus: Corpus) -> str:
-    """Name, what it runs on, and the buttons for theme and help."""
+def header(corpus: Corpus, model: str = NO_MODEL) -> str:
+    """Name, what it runs on, and the buttons for theme and help; model: the one that writes."""
+    writes = model != NO_MODEL
+    works = f"answers written by {text(model)} and checked" if writes else "works offline"
+    said = (
+        "Every statement was written by a language model and compared with the sentences of its sources "
+        "before it is shown. Your questions, and the passages found for them, are sent to that model."
+        if writes
+        else "Every statement is a sentence of a source, compared with it before it is shown. Nothing you "
+        "ask leaves this computer or the one that serves the page."
+    )
     keys = "".join(
         f"<div><dt><kbd>{text(key)}</kbd></dt><dd>{does}</dd></div>" for key, does in _KEYS.items()
     )
-    return f"""<header id="top"{attributes(data_corpus=corpus.version)}>
+    return f"""<header id="top"{attributes(data_corpus=corpus.version, data_writes="yes" if writes else "")}>
 <h1>Safety guideline assistant</h1>
-<p>corpus {text(corpus.version)} · {len(corpus.documents)} sources · works offline</p>
+<p>corpus {text(corpus.version)} · {len(corpus.documents)} sources · {works}</p>
 <button type="button" data-do="theme" aria-label="Light or dark">Dark</button>
 <button type="button" data-do="help" aria-label="? Keyboard and help">?</button>
 </header>
@@ -53,8 +63,7 @@ def header(corpus: Corpus) -> str:
 <div id="quote" role="tooltip" hidden></div>
 <dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keyboard</h2><dl>{keys}</dl>
 <p><label><input type="checkbox" id="single-keys" checked> Single keys work outside of text boxes</label></p>
-<p>Every statement is a sentence of a source, compared with it before it is shown. Nothing you ask leaves
-this computer or the one that serves the page. This is not legal advice.</p>
+<p>{said} This is not legal advice.</p>
 <form method="dialog"><button>Close</button></form></dialog>
 <dialog id="confirm" aria-labelledby="confirm-title"><h2 id="confirm-title"></h2>
 <p>Text and vectors are taken off the disk for good.</p>

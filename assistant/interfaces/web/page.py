@@ -27,6 +27,7 @@ from assistant.interfaces.web.frame import (
     own_documents,
     source_panel,
 )
+from assistant.interfaces.web.stopping import Stops
 from assistant.types import Answer
 
 TITLE = "Safety guideline assistant"
@@ -42,20 +43,23 @@ _FORGET_AFTER_S = 3600
 _WAITING = 64
 
 
-def frame(corpus: Corpus, opening: Opening, at_once: int, changes: bool) -> gr.Blocks:
+def frame(
+    corpus: Corpus, opening: Opening, at_once: int, stops: Stops, model: str, changes: bool
+) -> gr.Blocks:
     """The page for a corpus; each browser's answers are in its own session, for an hour.
 
-    at_once: how many answers may be under way; _WAITING more wait their turn. changes: whether own
-    documents may be added and removed.
+    at_once: how many answers may be under way; _WAITING more wait their turn. stops: what stops
+    them. model: the language model that writes, or "none". changes: whether own documents may be
+    added and removed.
     """
     taxonomy = corpus.taxonomy
     phases = [(term.title, term.id) for term in taxonomy.phases.values()]
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        _html(header(corpus))
+        _html(header(corpus, model))
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=3, elem_id="main"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Ask", id="ask"):
-                    _ask_tab(corpus, [("Any", ""), *phases], opening, at_once)
+                    _ask_tab(corpus, [("Any", ""), *phases], opening, at_once, stops)
                 with gr.Tab("Checklist", id="checklist") as checklists:
                     _checklist_tab(corpus, phases)
                 with gr.Tab("Knowledge", id="knowledge") as knowledge:
@@ -98,6 +102,7 @@ def _ask_tab(
     phases: Sequence[tuple[str, str]],
     opening: Opening,
     at_once: int,
+    stops: Stops,
 ) -> None:
     def ask(
         question: str,
@@ -112,9 +117,11 @@ def _ask_tab(
     ) -> Iterator[tuple[str, Sequence[Answer]]]:
         left_out = without.split()
         asked = Asked(question, phase, kinds, jurisdictions, sources, linked, left_out)
-        # The first turn of a conversation is one, also after another was cleared.
-        for piece, remembered in pieces(asked, opening, [] if turn == "1" else history):
-            yield json.dumps({**piece, "turn": turn}), remembered
+        # A turn is its number and a key; the first of a conversation is one, also after a clearing.
+        earlier = [] if turn.partition(" ")[0] == "1" else history
+        with stops.under_way(turn) as stop:
+            for piece, remembered in pieces(asked, opening, earlier, stop):
+                yield json.dumps({**piece, "turn": turn}), remembered
 
     phase = gr.Radio(
         phases, value="", label="Lifecycle phase", elem_classes="strip", elem_id="phase"

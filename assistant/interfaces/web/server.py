@@ -22,6 +22,7 @@ from assistant.interfaces.serving import Opening, serve, settle_in
 from assistant.interfaces.web import page, reading
 from assistant.interfaces.web.documents import MOST_BYTES
 from assistant.interfaces.web.keeping import UPLOAD, Keeping
+from assistant.interfaces.web.stopping import Stops
 from assistant.settings import Settings
 
 _NEVER_USED = ("upload", "run/{name:path}", "call/{name:path}", "proxy={name:path}")
@@ -85,15 +86,15 @@ def make_app(
         return PlainTextResponse("There is nothing here.", 404)
 
     closed = [Route(f"/gradio_api/{path}", gone, methods=["GET", "POST"]) for path in _NEVER_USED]
-    routes: list[BaseRoute] = [
-        *closed,
-        *reading.routes(opening, feedback.default_file()),
-        *keeping.routes(),
-    ]
+    stops = Stops()
+    reads = reading.routes(opening, feedback.default_file())
+    routes: list[BaseRoute] = [*closed, *reads, *keeping.routes(), stops.route()]
     app = FastAPI(routes=routes, openapi_url=None, lifespan=lifespan)
     gradio.mount_gradio_app(
         app,
-        page.frame(load_corpus(settings.corpus), opening, limits.at_once, changes),
+        page.frame(
+            load_corpus(settings.corpus), opening, limits.at_once, stops, settings.model, changes
+        ),
         "/",
         root_path=public_url or None,
         footer_links=[],

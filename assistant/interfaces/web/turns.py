@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from assistant.interfaces.render import page
 from assistant.interfaces.web.markup import attributes, badge, cite, opens, prose, text
@@ -42,11 +42,7 @@ def answered(
         if answer.outcome == "answered"
         else _abstained(answer),
     ]
-    if answer.withheld:
-        parts.append(
-            f'<p class="note">{answer.withheld} statements are withheld: their quotes were not found '
-            "again in the source.</p>"
-        )
+    parts += [f'<p class="note">{text(words)}</p>' for words in _notes(answer)]
     if asked_of and asked_of != answer.corpus_version:
         parts.append(
             f'<p class="note">The link was made with corpus {text(asked_of)}; this is corpus '
@@ -55,6 +51,24 @@ def answered(
     if answer.citations:
         parts.append(_references(answer.citations))
     return "".join([*parts, _ACTIONS])
+
+
+def _notes(answer: Answer) -> Iterator[str]:
+    """What was withheld, what became of a model's answer, and who wrote it."""
+    if answer.withheld and (answer.model or answer.note):
+        yield (
+            f"Withheld of what the language model wrote: {answer.withheld}. The sources do not bear "
+            "it, or its quote was not found again."
+        )
+    elif answer.withheld:
+        yield (
+            f"{answer.withheld} statements are withheld: their quotes were not found again in the "
+            "source."
+        )
+    if answer.note:
+        yield answer.note
+    if answer.model:
+        yield f"Written by {answer.model} and checked, sentence by sentence, against its sources."
 
 
 def refused(message: str) -> str:
@@ -143,8 +157,9 @@ def _read_as(
 ) -> str:
     """What was answered: the phase, which can be corrected, and of a follow-up the whole question."""
     read = ", ".join(phases[phase] for phase in answer.phases) or "any phase"
+    by = f", rewritten by {text(answer.read_by)}" if answer.read_by else ""
     follows = (
-        f'<p class="meant">Read as: “{text(answer.read_as)}”</p>'
+        f'<p class="meant">Read as: “{text(answer.read_as)}”{by}</p>'
         if answer.read_as != answer.question
         else ""
     )

@@ -12,13 +12,18 @@
     without = page.leftOut();
     turn = "";
     if (question) {
-      turn = String(++count);
+      turn = `${++count} ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
       const body = page.element("div", { className: "body" });
       body.append(page.element("p", { className: "waiting", textContent: "Reading the sources …" }));
       const heading = page.element("h2", { textContent: question });
       const element = page.element("article", {}, heading, body);
       element.dataset.turn = turn;
       element.setAttribute("aria-busy", "true");
+      if (page.one("#top").dataset.writes) {
+        const stop = page.element("button", { type: "button", className: "stop", textContent: "Stop" });
+        stop.dataset.do = "stop";
+        element.append(stop);
+      }
       const request = { question, phase, kinds: kinds ?? [], jurisdictions: jurisdictions ?? [], sources: sources ?? [], without };
       turns.set(turn, { request, element, body, piece: {} });
       page.one("#welcome").hidden = true;
@@ -39,9 +44,23 @@
     page.patch(turn.body, fresh);
     turn.element.dataset.state = piece.state;
     if (!piece.spoken) return;
-    turn.element.removeAttribute("aria-busy");
+    ended(turn.element);
     page.say(piece.spoken);
   };
+
+  const ended = (element) => {
+    element.removeAttribute("aria-busy");
+    page.one(".stop", element)?.remove();
+  };
+
+  /* End what a language model writes; what has passed stays, and the sources' sentences follow. */
+  page.doing.stop = (button) => {
+    button.disabled = true;
+    fetch("stop", { method: "POST", body: button.closest("article").dataset.turn });
+  };
+  addEventListener("pagehide", () => {
+    for (const [turn, { element }] of turns) if (page.one(".stop", element)) navigator.sendBeacon("stop", turn);
+  });
 
   /* Called by Gradio when a question did not reach an answer. */
   page.failed = () => {
@@ -49,7 +68,7 @@
     page.refusal = undefined;
     for (const { element, body } of turns.values()) {
       if (!element.hasAttribute("aria-busy")) continue;
-      element.removeAttribute("aria-busy");
+      ended(element);
       element.dataset.state = "refused";
       body.replaceChildren(page.element("p", { className: "refused", textContent: words }));
       page.say(words);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,12 +12,12 @@ import typer
 from rich.console import Group, RenderableType
 
 from assistant.interfaces import render
+from assistant.interfaces.cli.parts import AsJson, output
 from assistant.interfaces.render import Text
 from assistant.library import STATES, Fetched, Held, Library, LibraryDocument, Report
 from assistant.settings import load_settings
 
 app = typer.Typer()
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _STYLE = {
     "added": "green",
     "replaced": "green",
@@ -47,7 +46,7 @@ def add(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would happen and how long it would take.")
     ] = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add your own documents: PDF, Word, HTML, Markdown, text, CSV and JSON."""
     with bar() as progress:
@@ -65,7 +64,7 @@ def add(
 
 
 @app.command()
-def refresh(as_json: _AsJson = False) -> None:
+def refresh(as_json: AsJson = False) -> None:
     """Read the files of your documents again and replace those that changed."""
     with bar() as progress:
         report = Library(load_settings()).refresh(progress=progress)
@@ -78,16 +77,16 @@ def list_documents(
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Passages that look suspicious, and why.")
     ] = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """List your own documents, or what of them is held back."""
     library = Library(load_settings())
     if quarantined:
         held = library.quarantined()
-        _show(as_json, [asdict(entry) for entry in held], lambda: _held(held))
+        output(as_json, [asdict(entry) for entry in held], lambda: _held(held))
     else:
         found = library.documents(collection)
-        _show(as_json, [asdict(entry) for entry in found], lambda: _documents(found))
+        output(as_json, [asdict(entry) for entry in found], lambda: _documents(found))
 
 
 @app.command()
@@ -101,7 +100,7 @@ def remove(
 ) -> None:
     """Remove documents, and take their text and vectors off the disk."""
     removed = Library(load_settings()).remove(names or (), collection=collection)
-    _show(False, None, lambda: Group(*map(_removed, removed)))
+    output(False, None, lambda: Group(*map(_removed, removed)))
 
 
 @app.command()
@@ -112,7 +111,7 @@ def release(
 ) -> None:
     """Let passages that were held back be retrieved: you have read them."""
     released = Library(load_settings()).release(names)
-    _show(False, None, lambda: Group(*(Text(f"released  {entry.id}") for entry in released)))
+    output(False, None, lambda: Group(*(Text(f"released  {entry.id}") for entry in released)))
 
 
 @app.command()
@@ -121,11 +120,11 @@ def export(
 ) -> None:
     """Write all your documents with text, passages and metadata to a file."""
     count = Library(load_settings()).export(target)
-    _show(False, None, lambda: Text(f"{count} documents written to {target}"))
+    output(False, None, lambda: Text(f"{count} documents written to {target}"))
 
 
 def _finish(report: Report, as_json: bool) -> None:
-    _show(as_json, asdict(report), lambda: _report(report))
+    output(as_json, asdict(report), lambda: _report(report))
     if report.failed:
         raise typer.Exit(1)
 
@@ -133,7 +132,7 @@ def _finish(report: Report, as_json: bool) -> None:
 def finish_fetching(fetched: Sequence[Fetched], report: Report, as_json: bool) -> None:
     """Show what was fetched and added; exit with 1 if anything failed."""
     data = {"fetched": [asdict(entry) for entry in fetched], "report": asdict(report)}
-    _show(as_json, data, lambda: Group(*map(_fetched, fetched), _report(report)))
+    output(as_json, data, lambda: Group(*map(_fetched, fetched), _report(report)))
     if report.failed or any(entry.state == "failed" for entry in fetched):
         raise typer.Exit(1)
 
@@ -232,10 +231,3 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield advance
-
-
-def _show(as_json: bool, data: Any, rendered: Callable[[], RenderableType]) -> None:
-    if as_json:
-        print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
-    else:
-        render.console().print(rendered())
