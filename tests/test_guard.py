@@ -198,6 +198,15 @@ def test_body_size_by_its_header_and_by_what_comes() -> None:
         assert found.status == 413 and "4 bytes" in found.error
 
 
+def test_an_upload_may_be_larger_where_one_is_taken() -> None:
+    guard = Guard(echo, OPEN, Limits(body_bytes=2, upload_bytes=4), uploads=("/add",))
+    assert reply(guard, (b"ab", b"cd"), path="/add").body == b"abcd"
+    for pieces in ((b"ab", b"cde"), (b"abcde",)):
+        found = reply(guard, pieces, path="/add", content_length=str(sum(map(len, pieces))))
+        assert found.status == 413 and "4 bytes" in found.error
+    assert reply(guard, (b"abc",), path="/ask").status == 413
+
+
 def test_a_bad_length_is_no_failure_of_the_server() -> None:
     assert reply(Guard(echo, OPEN, Limits()), content_length="many").status == 200
 
@@ -293,6 +302,20 @@ def test_serving_others_without_a_token_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback(host: str) -> None:
     assert is_loopback(host) and read_access(host, None).token is None
+
+
+@pytest.mark.parametrize(
+    ("access", "shared"),
+    [
+        (OPEN, False),
+        (Access("::1", None), False),
+        (Access("0.0.0.0", None), True),
+        (Access("127.0.0.1", None, {"anna": "secret"}), True),
+        (Access("127.0.0.1", None, names=("host.example",)), True),
+    ],
+)
+def test_it_is_known_whether_others_are_served(access: Access, shared: bool) -> None:
+    assert access.shared == shared
 
 
 # Accounts, which browsers ask for

@@ -61,6 +61,7 @@ HOMES = {
     "sentence_transformers": {"embedding.py"},
     "starlette": {
         "interfaces/http.py",
+        "interfaces/web/keeping.py",
         "interfaces/web/reading.py",
         "interfaces/web/server.py",
         "interfaces/web/stopping.py",

@@ -309,6 +309,31 @@ def test_uploaded_bytes_are_kept_until_their_document_is_removed(library: Librar
     assert library.documents() == [] and not found(library, b"Text.")
 
 
+def test_an_upload_that_was_broken_off_is_swept_away_later(library: Library) -> None:
+    library.add_bytes("access.md", POLICY.encode(), collection="acme")
+    (document,) = library.documents()
+    kept = Path(document.paths[0])
+    left, under_way = kept.with_name("left.md"), kept.with_name("under-way.md")
+    for path in (left, under_way):
+        path.write_text("Left behind.", encoding="utf-8")
+    os.utime(left, (0, 0))
+    os.utime(kept, (0, 0))
+    library.refresh()
+    assert kept.exists() and under_way.exists() and not left.exists()
+    os.utime(under_way, (0, 0))
+    library.remove(collection="acme")
+    assert not kept.exists() and not under_way.exists()
+
+
+def test_an_upload_that_is_refused_leaves_what_was_there(library: Library) -> None:
+    library.add_bytes("access.md", POLICY.encode(), collection="acme")
+    for name in ("access.md", "new.md"):
+        with pytest.raises(LibraryError, match="Unknown phase"):
+            library.add_bytes(name, b"Other text.", collection="acme", phase="lunch")
+    assert not found(library, b"Other text.")
+    assert states(library.refresh()) == ["unchanged"]
+
+
 def test_one_bad_file_stops_nothing(library: Library, files: Path) -> None:
     (files / "bad.pdf").write_bytes(b"not a pdf at all")
     (files / "empty.txt").write_bytes(b"")

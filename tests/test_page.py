@@ -79,6 +79,8 @@ class Chat:
             self.page.locator("#knowledge-view h2").first.wait_for()
         if name == "Checklist":
             self.page.locator("#checklist-phase").wait_for()
+        if name == "Documents":
+            self.page.locator("#documents-view h2").first.wait_for()
 
     def download(self, act: Callable[[], object]) -> str:
         """The text of the file that something downloads."""
@@ -461,7 +463,7 @@ def test_nothing_is_cut_off_when_narrow_or_enlarged(
         assert box["x"] == 0 and box["width"] == width, "the source is a sheet over the page"
         press = chat.page.keyboard.press
         press("Escape")
-        for name in ("Checklist", "Knowledge"):
+        for name in ("Checklist", "Knowledge", "Documents"):
             chat.tab(name)
             assert chat.page.evaluate(fits), name
 
@@ -584,7 +586,11 @@ def test_a_missing_index_is_built_while_the_page_says_so(browser: Browser, tmp_p
         page.locator("#question textarea").fill("Is it safe to load a pickle checkpoint?")
         page.keyboard.press("Enter")
         page.locator("#turns .waiting", has_text="The index").wait_for()
+        page.get_by_role("tab", name="Documents").click()
+        page.locator("#documents-view .refused", has_text="The index").wait_for()
         lock.release()
+        page.locator("#documents-view h2").wait_for(timeout=60_000)
+        page.get_by_role("tab", name="Ask").click()
         page.locator("#turns article[data-state=answered]").wait_for(timeout=60_000)
         page.locator("#opening").wait_for(state="hidden")
         context.close()
@@ -634,6 +640,14 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
                     chat.page.locator("#source mark").first.wait_for()
                     link = chat.copied(chat.last.locator("[data-do=link]").click)
                     assert link.startswith(f"{public}?q=")
+                    served_to_others = httpx.Client(base_url=public, auth=tuple(anna.values()))
+                    with served_to_others as others:
+                        assert "not added or removed on it" in others.get("config").text
+                        refused = others.put("documents/refresh")
+                        assert refused.status_code == 403 and "--documents" in refused.text
+                        add = f"{server.url}documents/add?name=a.md"
+                        large = others.put(add, content=b" " * 300_000)
+                        assert large.status_code == 413, "no file is even taken in"
                     assert httpx.get(public).status_code == 401
                     assert httpx.get(public, auth=("anna", "wrong")).status_code == 401
                     while httpx.get(public, auth=("anna", "correct horse")).status_code == 200:

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from assistant import Answer, Assistant, Settings
+from assistant import Answer, Assistant, Page, Settings
 from assistant.interfaces import feedback
 from assistant.interfaces.feedback import Feedback
 from assistant.interfaces.serving import Opening
@@ -203,6 +203,24 @@ def test_the_turn_says_what_else_a_reader_must_know(answer: Answer, assistant: A
     assert "corpus 2020" in turns.answered(answer, titles, "2020")
     assert "may differ" not in turns.answered(answer, titles, answer.corpus_version)
     assert "Limited to law, EU" in turns.answered(answer, titles, "", ["law", "EU"])
+    assert "Not searched: acme" in turns.answered(answer, titles, without=["acme"])
+
+
+def test_the_page_of_a_document_is_named_wherever_it_is_cited(
+    answer: Answer, assistant: Assistant
+) -> None:
+    cited = tuple(replace(entry, page=7, page_label="v") for entry in answer.citations)
+    paged = replace(answer, citations=cited)
+    place = f"{cited[0].locator}, p. v (7 of the file)"
+    for shown in (turns.answered(paged, phases(assistant)), export.markdown(paged)):
+        assert place in Seen(shown.replace("\\", "")).text
+    document = assistant.document(cited[0].source_id)
+    entry = document.provisions[-1]
+    pages = (Page(0, 1, "i"), Page(entry.start, 2, "2"))
+    shown = panel.provision(entry, replace(document, pages=pages), [])
+    assert f"{entry.locator}, p. 2" in Seen(shown).text
+    shown = panel.provision(entry, replace(document, pages=pages), [], 0, 1)
+    assert f"{entry.locator}, p. i (1 of the file)" in Seen(shown).text
 
 
 @pytest.mark.parametrize(
@@ -304,7 +322,7 @@ def test_status_says_how_far_the_index_is(tmp_path: Path) -> None:
     opening._advance("embedding", 3, 8)
     browser = client(opening, tmp_path)
     found = browser.get("/read/status").json()
-    assert (found["ready"], found["failed"]) == (False, False)
+    assert (found["ready"], found["failed"], found["collections"]) == (False, False, [])
     assert "embedding: 3 of 8" in found["words"] and (found["done"], found["total"]) == (3, 8)
     refused = browser.get("/read/overview")
     assert refused.status_code == 503 and "embedding: 3 of 8" in refused.text

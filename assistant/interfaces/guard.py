@@ -45,11 +45,12 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 class Limits:
     """What a server takes; every limit is at least 1.
 
-    body_bytes: size of a request's body. per_minute: requests of one client, which may come all at
+    body_bytes: size of a request's body. upload_bytes: of one that uploads a file. per_minute: requests of one client, which may come all at
     once. at_once: requests with a body under way, of all clients; those that listen are not counted.
     """
 
     body_bytes: int = 256 * 1024
+    upload_bytes: int = 200 * 2**20
     per_minute: int = 300
     at_once: int = 64
 
@@ -65,6 +66,11 @@ class Access:
     token: str | None
     accounts: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is meant for others than who sits at this machine."""
+        return bool(self.accounts or self.names) or not is_loopback(self.host)
 
     def __repr__(self) -> str:
         return f"Access(host={self.host!r}, token={'…' if self.token else None})"
@@ -150,14 +156,17 @@ class Guard:
         *,
         open_paths: tuple[str, ...] = (),
         uncounted: tuple[str, ...] = (),
+        uploads: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """open_paths: need no token and are not counted. clock: seconds, for the rate.
 
-        uncounted: beginnings of the paths of files, of which a page loads dozens.
+        uncounted: beginnings of the paths of files, of which a page loads dozens. uploads: paths
+        whose requests hold a file.
         """
         self._app, self._access, self._limits = app, access, limits
-        self._open_paths, self._uncounted, self._clock = open_paths, uncounted, clock
+        self._open_paths, self._uncounted, self._uploads = open_paths, uncounted, uploads
+        self._clock = clock
         self._clients: dict[str, tuple[float, float]] = {}
         self._under_way = 0
 
@@ -210,9 +219,14 @@ class Guard:
                 (b"www-authenticate", b'Basic realm="Safety guideline assistant", charset="UTF-8"'),
             )
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._limits.body_bytes:
-            return self._too_large()
+        if length.isdigit() and int(length) > self._most(scope):
+            return _too_large(self._most(scope))
         return None
+
+    def _most(self, scope: Scope) -> int:
+        """How many bytes the request's body may have."""
+        uploads = scope["path"] in self._uploads
+        return self._limits.upload_bytes if uploads else self._limits.body_bytes
 
     def _wait_s(self, scope: Scope) -> int:
         """0 for a request in time, else the seconds until one is: a bucket of a minute's tokens."""
@@ -236,16 +250,13 @@ class Guard:
                 (b"retry-after", b"1"),
             )(send)
             return
-        body = _Body(receive, send, self._limits.body_bytes, self._too_large())
+        most = self._most(scope)
+        body = _Body(receive, send, most, _too_large(most))
         self._under_way += counts
         try:
             await self._app(scope, body.receive, body.send)
         finally:
             self._under_way -= counts
-
-    def _too_large(self) -> _Refusal:
-        most = self._limits.body_bytes
-        return _Refusal(413, f"The request is larger than {most:,} bytes. Send less.")
 
 
 class _Refusal:
@@ -260,6 +271,10 @@ class _Refusal:
         headers.append((b"content-length", str(len(self._body)).encode()))
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         await send({"type": "http.response.body", "body": self._body})
+
+
+def _too_large(most: int) -> _Refusal:
+    return _Refusal(413, f"The request is larger than {most:,} bytes. Send less.")
 
 
 class _Body:

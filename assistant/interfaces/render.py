@@ -144,7 +144,7 @@ def _reference(citations: list[Citation]) -> Text:
     citation = citations[0]
     text = Text("".join(f"[{entry.number}]" for entry in citations) + " ", "cyan")
     text.append(f"{citation.publisher} · {citation.title} {citation.version}".rstrip() + " · ")
-    text.append(citation.locator + _page(citation), "bold")
+    text.append(citation.locator + page(citation.page, citation.page_label), "bold")
     details = [citation.kind, _BINDING[citation.binding], citation.jurisdiction]
     details += [citation.date] if citation.date else []
     if citation.in_force_from:
@@ -155,13 +155,13 @@ def _reference(citations: list[Citation]) -> Text:
     return text
 
 
-def _page(citation: Citation) -> str:
-    """The page as printed, and as counted where that differs."""
-    if citation.page is None:
+def page(number: int | None, label: str | None) -> str:
+    """The page as printed, and as counted where that differs; "" where there is none."""
+    if number is None:
         return ""
-    if citation.page_label in (None, "", str(citation.page)):
-        return f", p. {citation.page}"
-    return f", p. {citation.page_label} ({citation.page} of the file)"
+    if label in (None, "", str(number)):
+        return f", p. {number}"
+    return f", p. {label} ({number} of the file)"
 
 
 def _footer(answered: Answer) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ from assistant.taxonomy import Taxonomy, load_taxonomy
 from assistant.types import Source
 
 DEFAULT = "documents"
+_ABANDONED_S = 3600
+"""An upload so old is not being added any more."""
 SHIPPED = "shipped"
 """The name under which the shipped corpus is included or left out beside collections."""
 _COLLECTION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -101,6 +104,9 @@ class Library:
         *,
         collection: str = DEFAULT,
         kind: str | None = None,
+        binding: str | None = None,
+        jurisdiction: str | None = None,
+        phase: str | Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Add what is no file of this machine, such as an upload, under a file's name.
@@ -116,11 +122,23 @@ class Library:
                 raise ValueError("it names no file")
             before = target.read_bytes() if target.is_file() else None
             _write(target, data)
-            report = self.add([target], collection=collection, kind=kind, progress=progress)
-            if report.failed and before is None:
-                target.unlink()
-            elif report.failed and before is not None:
-                _write(target, before)
+            taken = False
+            try:
+                report = self.add(
+                    [target],
+                    collection=collection,
+                    kind=kind,
+                    binding=binding,
+                    jurisdiction=jurisdiction,
+                    phase=phase,
+                    progress=progress,
+                )
+                taken = not report.failed
+            finally:
+                if not taken and before is None:
+                    target.unlink()
+                elif not taken and before is not None:
+                    _write(target, before)
         except (OSError, ValueError) as error:
             raise LibraryError(
                 f"'{name[:200]}' cannot be kept ({error}). Use another name, or free the disk."
@@ -163,6 +181,7 @@ class Library:
         """
         if not exists(self._folder):
             return Report((), 0.0)
+        self._sweep()
         with self._store() as store:
             jobs = [Job(Path(path), collection, given) for path, collection, given in store.given()]
             for identifier, texts in store.embedded_otherwise(self._embedder.digest):
@@ -210,7 +229,16 @@ class Library:
                     path.unlink(missing_ok=True)
             with self._store() as store:
                 store.remove(document.id for document in chosen)
+            self._sweep()
         return chosen
+
+    def _sweep(self) -> None:
+        """Delete uploads that no document names, which a run that was killed left behind."""
+        named = {name for document in self.documents() for name in document.paths}
+        for path in self._kept.glob("*/*"):
+            with suppress(FileNotFoundError):
+                if str(path) not in named and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
 
     def _chosen(self, names: list[str], collection: str | None) -> list[LibraryDocument]:
         documents = self.documents(collection)

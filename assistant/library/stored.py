@@ -17,8 +17,8 @@ class LibraryDocument:
     """A document of the library, as it is listed.
 
     id: "collection/name", the source id of its citations. paths: the file it was read from, then
-    others of the same content. passages, held: how many it has, and how many of them are in
-    quarantine. added: date and time, ISO, UTC.
+    others of the same content. pages: how many, 0 for a format without. passages, held: how many it
+    has, and how many of them are in quarantine. added: date and time, ISO, UTC.
     """
 
     id: str
@@ -30,6 +30,7 @@ class LibraryDocument:
     phases: tuple[str, ...]
     media: str
     paths: tuple[str, ...]
+    pages: int
     passages: int
     held: int
     added: str
@@ -49,7 +50,7 @@ def read_documents(connection: sqlite3.Connection) -> list[LibraryDocument]:
     """All documents, by id."""
     rows = connection.execute(
         "select d.number, d.id, d.collection, d.metadata, d.media, d.added, d.sha256, "
-        "count(p.number), count(nullif(p.held, '')) from documents d "
+        "json_array_length(d.pages), count(p.number), count(nullif(p.held, '')) from documents d "
         "left join passages p on p.document = d.number group by d.number order by d.id"
     ).fetchall()
     return [
@@ -63,13 +64,14 @@ def read_documents(connection: sqlite3.Connection) -> list[LibraryDocument]:
             phases=metadata.phases,
             media=media,
             paths=_paths(connection, number),
+            pages=pages,
             passages=passages,
             held=held,
             added=added,
             sha256=sha256,
         )
-        for number, identifier, collection, stored, media, added, sha256, passages, held in rows
-        for metadata in [read_metadata(stored)]
+        for number, identifier, collection, raw, media, added, sha256, pages, passages, held in rows
+        for metadata in [read_metadata(raw)]
     ]
 
 

@@ -43,7 +43,7 @@ class Person:
 
     def ask(self, question: str, turn: int = 1) -> dict[str, Any]:
         """The last piece of the answer to a question; raises KeyError if none came."""
-        filters: list[Any] = ["", [], [], []]
+        filters: list[Any] = ["", [], [], [], ""]
         data = [question, *filters, "", str(turn), None]
         call = {"data": data, "fn_index": self._call["id"], "session_hash": self._session}
         self._client.post("gradio_api/queue/join", json=call).raise_for_status()

@@ -89,6 +89,12 @@ def chat(
     at_once: Annotated[
         int, typer.Option("--at-once", min=1, help="Answers under way at once.")
     ] = 8,
+    documents: Annotated[
+        bool | None,
+        typer.Option(
+            help="Let documents be added and removed on it; else only if no others are served."
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Open the chat page: ask, read, check and take away; see docs/page.md."""
@@ -99,7 +105,8 @@ def chat(
     from assistant.interfaces.web.server import serve_page
 
     limits = Limits(per_minute=per_minute, at_once=at_once)
-    serve_page(load_settings(), bound, access, limits, public_url, browser)
+    changes = not access.shared if documents is None else documents
+    serve_page(load_settings(), bound, access, limits, public_url, changes, browser)
 
 
 @feedback_app.command("export")

@@ -20,7 +20,10 @@ _TOLD_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as the page puts it; ``corpus`` is the version that a permalink names, or ""."""
+    """A question as the page puts it.
+
+    corpus: the version that a permalink names, or "". without: collections left out.
+    """
 
     question: str
     phase: str
@@ -28,6 +31,7 @@ class Asked:
     jurisdictions: Sequence[str]
     sources: Sequence[str]
     corpus: str
+    without: Sequence[str] = ()
 
 
 def pieces(
@@ -63,6 +67,7 @@ def _answering(
         kind=asked.kinds,
         jurisdiction=asked.jurisdictions,
         source=asked.sources,
+        without=asked.without,
         history=history,
         stop=stop,
     ):
@@ -73,7 +78,7 @@ def _answering(
         else:
             last = {
                 "state": piece.outcome,
-                "html": turns.answered(piece, phases, asked.corpus, limits),
+                "html": turns.answered(piece, phases, asked.corpus, limits, asked.without),
                 "spoken": turns.spoken(piece),
                 "markdown": export.markdown(piece),
                 "answer": piece.to_dict(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from assistant.interfaces.render import printable
+from assistant.interfaces.render import page, printable
 from assistant.interfaces.web.markup import safe_url
 from assistant.interfaces.web.turns import HEADINGS
 from assistant.types import Answer, Citation, Statement
@@ -35,6 +35,7 @@ def reference(citation: Citation) -> str:
     details = [detail for detail in details if detail]
     url = safe_url(citation.url)
     named = f"{citation.publisher}: {citation.title} {citation.version}, {citation.locator}"
+    named += page(citation.page, citation.page_label)
     return f"[{citation.number}] {escaped(named)} ({escaped(', '.join(details))})" + (
         f" <{url.replace('<', '%3C').replace('>', '%3E').replace(' ', '%20')}>" if url else ""
     )

@@ -64,7 +64,10 @@ def header(corpus: Corpus, model: str = NO_MODEL) -> str:
 <dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keyboard</h2><dl>{keys}</dl>
 <p><label><input type="checkbox" id="single-keys" checked> Single keys work outside of text boxes</label></p>
 <p>{said} This is not legal advice.</p>
-<form method="dialog"><button>Close</button></form></dialog>"""
+<form method="dialog"><button>Close</button></form></dialog>
+<dialog id="confirm" aria-labelledby="confirm-title"><h2 id="confirm-title"></h2>
+<p>Text and vectors are taken off the disk for good.</p>
+<form method="dialog"><button value="">Keep</button><button value="yes">Remove</button></form></dialog>"""
 
 
 def conversation(questions: Mapping[str, Sequence[str]], phases: Mapping[str, str]) -> str:
@@ -94,6 +97,19 @@ def conversation(questions: Mapping[str, Sequence[str]], phases: Mapping[str, st
 <button type="button" data-export="html">HTML</button>
 <button type="button" data-export="json">JSON</button>
 <button type="button" data-do="clear">Clear</button></div>"""
+
+
+def collections() -> str:
+    """Which collections a question includes; shown where there are others than the shipped corpus."""
+    return '<fieldset id="collections" hidden><legend>Search in</legend></fieldset>'
+
+
+def own_documents(form: str) -> str:
+    """Where own documents are added, with how far that is and what became of them, and are listed."""
+    return f"""{form}
+<div id="adding" hidden><p></p><progress aria-label="Adding documents"></progress></div>
+<div id="report" class="reading" role="log" aria-label="Report" tabindex="0" hidden><ul></ul><p></p></div>
+<div id="documents-view" class="documents reading"></div>"""
 
 
 def source_panel() -> str:

@@ -6,7 +6,7 @@ import re
 from html import escape
 from urllib.parse import urlencode, urlsplit
 
-from assistant.interfaces.render import printable
+from assistant.interfaces.render import page, printable
 from assistant.types import Citation, Provision, Source
 
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -91,10 +91,11 @@ def opens(source_id: str, locator: str, start: int = 0, stop: int = 0) -> str:
 def cite(citation: Citation) -> str:
     """A citation's number as a link: its quote is shown on hover, its source opened on click."""
     link = opens(citation.source_id, citation.locator, citation.start, citation.stop)
+    place = citation.locator + page(citation.page, citation.page_label)
     named = attributes(
         data_quote=citation.quote,
-        data_from=f"{citation.publisher} · {citation.locator}",
-        aria_label=f"{citation.number}, source: {citation.title}, {citation.locator}",
+        data_from=f"{citation.publisher} · {place}",
+        aria_label=f"{citation.number}, source: {citation.title}, {place}",
     )
     return f'<a class="cite"{link}{named}>{citation.number}</a>'
 

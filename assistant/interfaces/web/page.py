@@ -16,14 +16,26 @@ import gradio as gr
 from assistant.checklists import PER_CONCERN
 from assistant.documents import Corpus
 from assistant.interfaces.serving import Opening
+from assistant.interfaces.web import documents
 from assistant.interfaces.web.conversation import Asked, pieces
-from assistant.interfaces.web.frame import AHEAD, conversation, examples, header, source_panel
+from assistant.interfaces.web.frame import (
+    AHEAD,
+    collections,
+    conversation,
+    examples,
+    header,
+    own_documents,
+    source_panel,
+)
 from assistant.interfaces.web.stopping import Stops
 from assistant.types import Answer
 
 TITLE = "Safety guideline assistant"
 _STATIC = Path(__file__).resolve().parent / "static"
-_SCRIPTS = ("core", "source", "conversation", "checklist", "knowledge", "start")
+_SCRIPTS = (
+    *("core", "source", "conversation", "collections", "checklist", "knowledge"),
+    *("documents", "start"),
+)
 _PER_CONCERN = (2, 4, 8, 16)
 # Gradio applies the style sheet only to what is inside of these.
 _MARGINS = ".main.app { max-width: 1440px; padding: 1rem clamp(.85rem, 2.5vw, 2rem) !important }"
@@ -31,11 +43,14 @@ _FORGET_AFTER_S = 3600
 _WAITING = 64
 
 
-def frame(corpus: Corpus, opening: Opening, at_once: int, stops: Stops, model: str) -> gr.Blocks:
+def frame(
+    corpus: Corpus, opening: Opening, at_once: int, stops: Stops, model: str, changes: bool
+) -> gr.Blocks:
     """The page for a corpus; each browser's answers are in its own session, for an hour.
 
     at_once: how many answers may be under way; _WAITING more wait their turn. stops: what stops
-    them. model: the language model that writes, or "none".
+    them. model: the language model that writes, or "none". changes: whether own documents may be
+    added and removed.
     """
     taxonomy = corpus.taxonomy
     phases = [(term.title, term.id) for term in taxonomy.phases.values()]
@@ -49,10 +64,14 @@ def frame(corpus: Corpus, opening: Opening, at_once: int, stops: Stops, model: s
                     _checklist_tab(corpus, phases)
                 with gr.Tab("Knowledge", id="knowledge") as knowledge:
                     _knowledge_tab()
+                with gr.Tab("Documents", id="documents") as own:
+                    _html(
+                        own_documents(documents.form(taxonomy) if changes else documents.closed())
+                    )
             with gr.Column(scale=2, elem_id="side", min_width=0):
                 _html(source_panel())
         blocks.load(None, None, None, js="() => page.start()", api_visibility="private")
-        for tab in (checklists, knowledge):
+        for tab in (checklists, knowledge, own):
             tab.select(None, None, None, js="() => page.enter()", api_visibility="private")
     blocks.queue(max_size=_WAITING)
     return blocks
@@ -91,11 +110,13 @@ def _ask_tab(
         kinds: list[str],
         jurisdictions: list[str],
         sources: list[str],
+        without: str,
         linked: str,
         turn: str,
         history: Sequence[Answer],
     ) -> Iterator[tuple[str, Sequence[Answer]]]:
-        asked = Asked(question, phase, kinds, jurisdictions, sources, linked)
+        left_out = without.split()
+        asked = Asked(question, phase, kinds, jurisdictions, sources, linked, left_out)
         # A turn is its number and a key; the first of a conversation is one, also after a clearing.
         earlier = [] if turn.partition(" ")[0] == "1" else history
         with stops.under_way(turn) as stop:
@@ -127,7 +148,10 @@ def _ask_tab(
                 label="Source",
                 elem_id="by-source",
             )
-    asked, linked, turn, shown = (gr.Textbox(visible="hidden", label=AHEAD) for _ in range(4))
+        _html(collections())
+    asked, without, linked, turn, shown = (
+        gr.Textbox(visible="hidden", label=AHEAD) for _ in range(5)
+    )
     again = gr.Button(visible="hidden", elem_id="again")
     edit = gr.Button(visible="hidden", elem_id="edit")
     history = gr.State([], time_to_live=_FORGET_AFTER_S)
@@ -143,7 +167,7 @@ def _ask_tab(
     for event in taken:
         answer = event.then(
             ask,
-            [asked, *choice, linked, turn, history],
+            [asked, *choice, without, linked, turn, history],
             [shown, history],
             js="(...inputs) => page.begin(...inputs)",
             concurrency_limit=at_once,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from assistant.documents import Link
+from assistant.interfaces.render import page
 from assistant.interfaces.web.markup import (
     MATCHES,
     attributes,
@@ -27,8 +28,10 @@ def provision(
     """A provision with its source's facts; ``document.text[start:stop]`` is highlighted."""
     source = document.source
     body = "".join(_lines(document.text, entry.segments[0].start, entry.stop, start, stop))
+    at = document.page(start if stop else entry.start)
+    place = entry.locator + (page(at.number, at.label) if at else "")
     return (
-        f'<p class="kicker">{text(entry.locator)}</p><h2 tabindex="-1">{text(entry.title)}</h2>'
+        f'<p class="kicker">{text(place)}</p><h2 tabindex="-1">{text(entry.title)}</h2>'
         f'<p class="by">{text(source.publisher)} · {text(source.title)}</p>'
         f"{badge(source.kind, source.binding)}"
         f'<div class="provision">{body}</div>'

@@ -42,16 +42,23 @@ def routes(opening: Opening, feedback_file: Path) -> list[Route]:
 
 
 def _status(opening: Opening, request: Request) -> Response:
-    """Whether the index is ``ready`` or ``failed``, how far it is in ``words``, ``done`` and ``total``."""
+    """Whether the index is ``ready`` or ``failed``, how far it is in ``words``, ``done`` and ``total``.
+
+    collections: what a question may include or leave out.
+    """
     ready, failed, words = False, False, f"{opening.doing} …"
+    collections: tuple[str, ...] = ()
     try:
-        ready = bool(opening.now())
+        assistant = opening.now()
+        ready = True
+        collections = assistant.collections()
     except IndexBusy:
         pass
     except AssistantError as error:
         failed, words = True, str(error)
     steps = {"done": opening.done, "total": opening.total}
-    return JSONResponse({"ready": ready, "failed": failed, "words": words, **steps})
+    status = {"ready": ready, "failed": failed, "words": words, "collections": collections}
+    return JSONResponse({**status, **steps})
 
 
 def _shown(

@@ -20,6 +20,8 @@ from assistant.interfaces import feedback
 from assistant.interfaces.guard import Access, App, Guard, Limits, Message, Receive, Scope, Send
 from assistant.interfaces.serving import Opening, serve, settle_in
 from assistant.interfaces.web import page, reading
+from assistant.interfaces.web.documents import MOST_BYTES
+from assistant.interfaces.web.keeping import UPLOAD, Keeping
 from assistant.interfaces.web.stopping import Stops
 from assistant.settings import Settings
 
@@ -43,31 +45,41 @@ def serve_page(
     access: Access,
     limits: Limits,
     public_url: str = "",
+    changes: bool = False,
     browser: bool = False,
 ) -> None:
     """Serve the page at a bound socket until Ctrl-C.
 
-    public_url: where a reverse proxy on this machine shows the page, "" for none. browser: open it there.
+    public_url: where a reverse proxy on this machine shows the page, "" for none. changes: whether
+    documents may be added and removed on it. browser: open it there.
     """
     settle_in()
     if browser:
         address = public_url or "http://{}:{}/".format(*bound.getsockname()[:2])
         threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-    make = partial(make_app, settings, access, limits, public_url)
+    make = partial(make_app, settings, access, limits, public_url, changes)
     serve(make, bound, "/", proxied=bool(public_url), streams=True)
 
 
-def make_app(settings: Settings, access: Access, limits: Limits, public_url: str = "") -> App:
+def make_app(
+    settings: Settings,
+    access: Access,
+    limits: Limits,
+    public_url: str = "",
+    changes: bool = False,
+) -> App:
     """The page as an ASGI app behind its guard; opens the index, or builds it, when it starts.
 
     Raises CorpusError if the corpus cannot be read.
     """
     opening = Opening(settings)
+    keeping = Keeping(opening, changes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         opening.start()
         yield
+        keeping.close()
         await run_in_threadpool(opening.close)
 
     def gone(_: object) -> PlainTextResponse:
@@ -76,11 +88,13 @@ def make_app(settings: Settings, access: Access, limits: Limits, public_url: str
     closed = [Route(f"/gradio_api/{path}", gone, methods=["GET", "POST"]) for path in _NEVER_USED]
     stops = Stops()
     reads = reading.routes(opening, feedback.default_file())
-    routes: list[BaseRoute] = [*closed, *reads, stops.route()]
+    routes: list[BaseRoute] = [*closed, *reads, *keeping.routes(), stops.route()]
     app = FastAPI(routes=routes, openapi_url=None, lifespan=lifespan)
     gradio.mount_gradio_app(
         app,
-        page.frame(load_corpus(settings.corpus), opening, limits.at_once, stops, settings.model),
+        page.frame(
+            load_corpus(settings.corpus), opening, limits.at_once, stops, settings.model, changes
+        ),
         "/",
         root_path=public_url or None,
         footer_links=[],
@@ -92,7 +106,9 @@ def make_app(settings: Settings, access: Access, limits: Limits, public_url: str
         head=page.head(),
         app_kwargs={"openapi_url": None},
     )
-    return _with_headers(Guard(app, access, Limits(per_minute=limits.per_minute), uncounted=_FILES))
+    taken = Limits(per_minute=limits.per_minute, upload_bytes=MOST_BYTES)
+    guard = Guard(app, access, taken, uncounted=_FILES, uploads=(UPLOAD,) if changes else ())
+    return _with_headers(guard)
 
 
 def _with_headers(app: App) -> App:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from assistant.interfaces.render import page
 from assistant.interfaces.web.markup import attributes, badge, cite, opens, prose, text
 from assistant.types import Answer, Citation, Role, Statement
 
@@ -23,16 +24,20 @@ def under_way(statements: Sequence[Statement], citations: Sequence[Citation]) ->
 
 
 def answered(
-    answer: Answer, phases: Mapping[str, str], asked_of: str = "", limits: Sequence[str] = ()
+    answer: Answer,
+    phases: Mapping[str, str],
+    asked_of: str = "",
+    limits: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> str:
     """A whole turn but its question: what is said, its sources, and what can be done with it.
 
     phases: titles by id. asked_of: the corpus version that a permalink names, or "". limits: the kinds,
-    jurisdictions and sources that alone were to be cited.
+    jurisdictions and sources that alone were to be cited. without: the collections left out.
     """
     by_number = {citation.number: citation for citation in answer.citations}
     parts = [
-        _read_as(answer, phases, limits),
+        _read_as(answer, phases, limits, without),
         _said(answer.statements, by_number, True)
         if answer.outcome == "answered"
         else _abstained(answer),
@@ -139,14 +144,17 @@ def _references(citations: Sequence[Citation]) -> str:
 def _reference(citations: Sequence[Citation]) -> str:
     first = citations[0]
     numbers = "".join(cite(citation) for citation in citations)
+    pages = "".join(dict.fromkeys(page(entry.page, entry.page_label) for entry in citations))
     link = opens(first.source_id, first.locator, first.start, first.stop)
     return (
         f'<span class="cites">{numbers}</span><span class="reference"><a{link}>{text(first.title)} · '
-        f"{text(first.locator)}</a>{badge(first.kind, first.binding)}</span>"
+        f"{text(first.locator + pages)}</a>{badge(first.kind, first.binding)}</span>"
     )
 
 
-def _read_as(answer: Answer, phases: Mapping[str, str], limits: Sequence[str]) -> str:
+def _read_as(
+    answer: Answer, phases: Mapping[str, str], limits: Sequence[str], without: Sequence[str]
+) -> str:
     """What was answered: the phase, which can be corrected, and of a follow-up the whole question."""
     read = ", ".join(phases[phase] for phase in answer.phases) or "any phase"
     by = f", rewritten by {text(answer.read_by)}" if answer.read_by else ""
@@ -157,6 +165,8 @@ def _read_as(answer: Answer, phases: Mapping[str, str], limits: Sequence[str]) -
     )
     if limits:
         follows += f'<p class="meant">Limited to {text(", ".join(limits))}</p>'
+    if without:
+        follows += f'<p class="meant">Not searched: {text(", ".join(without))}</p>'
     choices = "".join(
         f'<button type="button"{attributes(data_phase=phase)}>{text(title)}</button>'
         for phase, title in {"": "Any", **phases}.items()

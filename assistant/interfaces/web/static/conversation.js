@@ -7,8 +7,9 @@
   const of = (element) => turns.get(element.closest("article")?.dataset.turn) ?? last();
 
   /* Called by Gradio with the inputs of a question before it is sent: opens its turn. */
-  page.begin = (asked, phase, kinds, jurisdictions, sources, linked, turn, history) => {
+  page.begin = (asked, phase, kinds, jurisdictions, sources, without, linked, turn, history) => {
     const question = asked.trim();
+    without = page.leftOut();
     turn = "";
     if (question) {
       turn = `${++count} ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
@@ -23,14 +24,14 @@
         stop.dataset.do = "stop";
         element.append(stop);
       }
-      const request = { question, phase, kinds: kinds ?? [], jurisdictions: jurisdictions ?? [], sources: sources ?? [] };
+      const request = { question, phase, kinds: kinds ?? [], jurisdictions: jurisdictions ?? [], sources: sources ?? [], without };
       turns.set(turn, { request, element, body, piece: {} });
       page.one("#welcome").hidden = true;
       page.one("#exports").hidden = false;
       page.one("#turns").append(element);
       element.scrollIntoView({ block: "start" });
     }
-    return [asked, phase, kinds, jurisdictions, sources, linked, turn, history];
+    return [asked, phase, kinds, jurisdictions, sources, without.join(" "), linked, turn, history];
   };
 
   /* Called by Gradio with each piece of an answer, as JSON. */
@@ -77,13 +78,14 @@
   /* Ask without the question box: examples, topics, another phase, a permalink. */
   page.ask = (request) => page.hand("again", request);
   page.take = () => {
-    const { question, corpus = "", phase = "", kinds = [], jurisdictions = [], sources = [] } = page.taken();
+    const { question, corpus = "", phase = "", kinds = [], jurisdictions = [], sources = [], without = [] } = page.taken();
+    page.leaveOut(without);
     return [question, corpus, phase, kinds, jurisdictions, sources];
   };
 
   page.askExample = (question) => {
     const phase = page.one("#phase input:checked")?.value ?? "";
-    page.ask({ ...(last()?.request ?? {}), phase, question });
+    page.ask({ ...(last()?.request ?? {}), phase, question, without: page.leftOut() });
   };
   page.askAs = (phase, element) => page.ask({ ...alone(of(element)), phase });
 
@@ -91,7 +93,7 @@
   const alone = ({ request, piece: { answer } }) => answer && answer.read_as !== answer.question
     ? { ...request, question: answer.read_as, phase: answer.phases[0] ?? "" } : request;
 
-  const fields = { phase: "phase", kind: "kinds", jurisdiction: "jurisdictions", source: "sources" };
+  const fields = { phase: "phase", kind: "kinds", jurisdiction: "jurisdictions", source: "sources", without: "without" };
 
   page.permalink = (turn) => {
     const { piece } = turn;
@@ -109,6 +111,7 @@
       page.ask({
         question: query.get("q"), corpus: query.get("corpus") ?? "", phase: query.get("phase") ?? "",
         kinds: query.getAll("kind"), jurisdictions: query.getAll("jurisdiction"), sources: query.getAll("source"),
+        without: query.getAll("without"),
       });
     } else if (query.get("open")) page.open(query.get("open"), query.get("start"), query.get("stop"));
   };

@@ -63,6 +63,10 @@
       .forEach((other) => other.classList.add("current"));
     const body = page.one("#source-body");
     await page.fill(body, `read/provision?${new URLSearchParams({ id: place, ...span })}`);
+    if (!page.isSourceOpen()) { // closed meanwhile
+      body.innerHTML = legend;
+      return;
+    }
     body.scrollTop = 0;
     page.one("h2", body)?.focus({ preventScroll: true });
     page.one("mark", body)?.scrollIntoView({ block: "nearest" });

@@ -7,6 +7,8 @@
     "[data-phase]:is(button)": (it) => page.askAs(it.dataset.phase, it),
     "[data-view]": (it) => page.view(it.dataset.view),
     "[data-checklist]": (it) => page.chooseChecklist(it.dataset.checklist),
+    "[data-remove]": (it) => page.removeDocuments(it.dataset.remove, it.dataset.named),
+    "[data-release]": (it) => page.releasePassage(it.dataset.release),
     "[data-copy]": (it) => page.copy(it.dataset.copy, it),
     "[data-export]": (it) => page.export(it.dataset.export),
   };
@@ -34,7 +36,7 @@
   const key = (event) => {
     if (event.key === "Escape") {
       if (!page.one("#quote").hidden) page.hideQuote();
-      else if (page.isSourceOpen() && !page.one("#help").open) page.doing.close();
+      else if (page.isSourceOpen() && !page.one("dialog[open]")) page.doing.close();
       return;
     }
     const writing = event.target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select");
@@ -56,12 +58,19 @@
   };
   page.doing.help = () => page.one("#help").showModal();
 
+  const opened = (collections) => {
+    page.showCollections(collections);
+    const early = page.all(":is(#knowledge-view, #documents-view) > .refused");
+    early.forEach((refusal) => refusal.remove());
+    if (early.length) page.enter();
+  };
+
   /* Look how far the index is until it is ready or cannot be. */
   const opening = async () => {
-    const { ready, failed, words, done, total } = JSON.parse(await page.read("read/status"));
+    const { ready, failed, words, done, total, collections } = JSON.parse(await page.read("read/status"));
     const banner = page.one("#opening");
     banner.hidden = ready;
-    if (ready) return;
+    if (ready) return opened(collections);
     const bar = page.one("progress", banner);
     bar.hidden = failed;
     if (total) Object.assign(bar, { max: total, value: done });
@@ -90,17 +99,18 @@
   /* Called by Gradio when a tab is chosen, the first time before what is in it is there. */
   page.enter = async () => {
     const tab = "[role=tabpanel]:not([style*='display: none'])";
-    await page.appeared(() => page.one(`${tab} #checklist-view, ${tab} #knowledge-view`));
+    await page.appeared(() => page.one(`${tab} :is(#checklist-view, #knowledge-view, #documents-view)`));
     mend();
     const knowledge = page.one("#knowledge-view");
     if (knowledge && !knowledge.firstChild) page.view("read/overview");
+    if (page.one(`${tab} #documents-view`)) page.enterDocuments();
   };
 
   page.start = () => {
     mend();
     const chosen = localStorage.getItem("safety-assistant/theme");
     theme(chosen ? chosen === "dark" : isDark());
-    document.body.append(page.one("#help"));
+    document.body.append(page.one("#help"), page.one("#confirm"));
     page.startQuotes();
     document.addEventListener("click", click);
     document.addEventListener("keydown", key);
