@@ -27,6 +27,7 @@ _UNKNOWABLE = {
     "outcome": "no source can know how your own system will do",
     "ranking": "no source says which is best",
     "inside": "no source knows what is the case in your organisation",
+    "vendor": "only the vendor knows it",
 }
 
 

@@ -297,6 +297,7 @@ class Assistant:
                 provision,
                 self.corpus.by_source[provision.source_id],
                 top + 1.0,
+                1.0,
                 {"identifier": 1.0},
             )
             for provision in found.exact

@@ -223,9 +223,13 @@ _FOREIGN: Mapping[str, frozenset[str]] = {
     "Portuguese": frozenset(["o", "os", "as", "uma", "é", "e", "eu", "para", "com", "em", "que", "como", "posso", "devo", "não", "do", "da", "meu", "nosso", "qual", "são", "um"]),
     "Dutch": frozenset(["de", "het", "een", "en", "is", "niet", "ik", "wij", "voor", "met", "hoe", "kan", "mag", "moet", "op", "van", "te", "als", "welke", "wat", "zijn", "mijn", "onze"]),
 }  # fmt: skip
+_VENDOR = (
+    r"(?:amazon|anthropic|apple|aws|azure|claude|copilot|cursor|deepseek|gemini|github|google|gpt[-\w.]*"
+    r"|hugging ?face|meta|microsoft|mistral|nvidia|openai|qwen|xai)"
+)
 WISHES: Mapping[str, re.Pattern[str]] = {
     "price": re.compile(
-        r"\b(?:pric(?:e|es|ing)|cheap\w*|salar\w+|how much (?:do|does|is|are|will|would)\b"
+        r"\b(?:pric(?:e|es|ing)|cheap\w*|salar\w+|budget|how much (?:do|does|is|are|will|would)\b"
         r"|(?:what|how much)\b[^.?]*\bcosts?\b)",
         re.I,
     ),
@@ -246,13 +250,22 @@ WISHES: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
     "inside": re.compile(
-        r"^(?:did|has|have|does|was|were) (?:our|my|the|we|someone|anyone)\b|^(?:where|who)\b[^.?]*\b(?:our|my|we)\b"
-        r"|\bin our (?:company|team|organi[sz]ation|org|repo|department)\b|\bhow many [^.?]*\b(?:our|we)\b",
+        r"^(?:why )?(?:did|has|have|does|was|were) (?:our|my|the|we|someone|somebody|anyone)\b"
+        r"|^(?:where|who)\b[^.?]*\b(?:our|my|we)\b|\bhow many [^.?]*\b(?:our|we)\b"
+        r"|^(?:is|are) (?:our|my)\b[^.?]*\b(?:accurate|better|biased|drifting|fair|good enough|worse)\b"
+        r"|\bin our (?:company|team|organi[sz]ation|org|repo|department)\b",
+        re.I,
+    ),
+    "vendor": re.compile(
+        rf"\b{_VENDOR}\b[^.?]*\b(?:behind the scenes|internal(?:ly)?|keep a copy|really|secretly|signed)\b"
+        rf"|\b(?:inside|internal to) {_VENDOR}\b|\bbehind the scenes\b|\bword for word\b"
+        r"|\b(?:exact|exactly|hidden)\b[^.?]*\b(?:parameters|system prompt|thresholds?|training data|weights)\b"
+        r"|\b(?:in|into|are in) the training (?:data|set) of\b|\bhow many (?:experts|parameters)\b",
         re.I,
     ),
 }
-"""Questions for prices, the future, how one's own system will do, the best of something, or facts of
-one's own organisation."""
+"""Questions for prices, the future, how one's own system will do, the best of something, facts of
+one's own organisation, or what only a vendor knows."""
 LAW = re.compile(
     r"\b(?:laws?|legal\w*|lawful\w*|gdpr|ai act|act|eu|europe\w*|must|obliged|obligations?|require[ds]?"
     r"|allowed|permitted|forbidden|prohibited|banned|fine[sd]|penalt\w+|liab\w+|compl(?:y|iance|iant)"

@@ -32,6 +32,11 @@ HITS = 50
 SHELVED = 8
 """How many passages of the library a question gets; their sentences are embedded for it."""
 PARTS = ("passage", "ask", "segment")
+_NEIGHBOURS = 5
+_WORDS = 0.3
+"""What holding all the question's words adds to the cosine that a neighbour lends."""
+_LONG = 2000
+"""Characters from which on a provision counts as long, no matter how long."""
 CONFIDENCE = (
     "ask",
     "passage",
@@ -47,6 +52,7 @@ CONFIDENCE = (
     "question",
     *WISHES,
 )
+RELEVANCE = ("score", "rank", "best")
 _CURRENT = "current"
 
 
@@ -108,6 +114,7 @@ class Filters:
 class Ranking:
     """The contents of ranking.json: BM25 field weights, signal weights, abstention model.
 
+    relevance: weights by name, and "bias", of the logistic model of ``relevance``.
     direction: in the embedding space of the model ``direction_model``, where questions that sources
     can answer differ from those that none can (prices, the future, other subjects); shape
     (dimension,), empty if there is none.
@@ -115,6 +122,7 @@ class Ranking:
 
     fields: tuple[float, ...]
     weights: Mapping[str, float]
+    relevance: Mapping[str, float]
     bias: float
     abstention: Mapping[str, float]
     threshold: float
@@ -130,6 +138,7 @@ def load_ranking(recipe: Path) -> Ranking:
         return Ranking(
             fields=tuple(float(data["fields"][name]) for name in FIELDS),
             weights=dict(data["weights"]),
+            relevance={name: float(data["relevance"][name]) for name in ("bias", *RELEVANCE)},
             bias=float(data["abstention"]["bias"]),
             abstention=dict(data["abstention"]["weights"]),
             threshold=float(data["abstention"]["threshold"]),
@@ -144,11 +153,15 @@ def load_ranking(recipe: Path) -> Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A provision found for a question, with its score and the signals it is made of."""
+    """A provision found for a question, with its score and the signals it is made of.
+
+    relevance: the probability, in 0..1, that it answers the question or helps to.
+    """
 
     provision: Provision
     document: Document
     score: float
+    relevance: float
     signals: Mapping[str, float] = field(repr=False)
 
 
@@ -188,6 +201,8 @@ class Retriever:
         self._sources = sources
         self._binding = np.array([source.binding for source in sources])
         self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
+        self._lengths = np.array([_length(entry) for entry in provisions], np.float32)
+        self._passages = [rows["passage"][0] for rows in index.rows_of]
 
     def retrieve(
         self, question: Question, filters: Filters = Filters(), limit: int = 50
@@ -203,6 +218,9 @@ class Retriever:
             hits = _merged(hits, self._library_hits(question, vector, found, filters))
             own = {entry.document.source.id: entry.document for entry in found.passages}
             documents = ChainMap(own, self.index.corpus.by_source)
+        hits = [
+            replace(hit, relevance=p) for hit, p in zip(hits, self._relevance(hits), strict=True)
+        ]
         confidence = self._confidence(question, hits, vector, found)
         sentences = {entry.provision.id: entry.sentences for entry in found.passages}
         return Retrieved(
@@ -220,7 +238,8 @@ class Retriever:
         """Passages of the library as hits, by the signals that provisions have.
 
         Nobody wrote down which questions a passage answers: its best sentence stands for them. BM25
-        of two collections cannot be compared: the share of the question's words stands for it.
+        of two collections cannot be compared: the share of the question's words stands for it, and
+        what a passage has itself for what its neighbours have.
         """
         weights = self._word_weights(question.words)
         phases = frozenset(filters.phases or question.phases)
@@ -229,11 +248,13 @@ class Retriever:
             segment = float((entry.sentences @ vector).max())
             coverage = sum(weights[word] for word in weights if word in entry.words)
             binding = entry.document.source.binding
+            near = max(entry.cosine, segment)
             signals = {
                 "passage": entry.cosine,
-                "ask": max(entry.cosine, segment),
+                "ask": near,
                 "segment": segment,
                 "linked": 0.0,
+                "neighbours": near + _WORDS * coverage,
                 "lexical": coverage,
                 "coverage": coverage,
                 "phase": _phase_match(entry.provision, phases),
@@ -242,11 +263,25 @@ class Retriever:
                 "law_unasked": float(not question.law and binding == "binding"),
                 "evidence": float(binding == "evidence"),
                 "evidence_asked": float(question.events and binding == "evidence"),
+                "length": _length(entry.provision),
                 "superseded": 0.0,
             }
             score = sum(self.ranking.weights[name] * value for name, value in signals.items())
-            hits.append(Hit(entry.provision, entry.document, score, signals))
+            hits.append(Hit(entry.provision, entry.document, score, 0.0, signals))
         return hits
+
+    def _relevance(self, hits: Sequence[Hit]) -> list[float]:
+        """For each hit, best first, the fitted probability that it is relevant."""
+        weights = self.ranking.relevance
+        return [
+            _logistic(
+                weights["bias"]
+                + weights["score"] * hit.score
+                + weights["rank"] * math.log(rank)
+                + weights["best"] * hits[0].score
+            )
+            for rank, hit in enumerate(hits, start=1)
+        ]
 
     def _direction(self, vector: Vectors) -> float:
         """How far the question lies in the fitted direction; 0 for another embedding model."""
@@ -305,6 +340,7 @@ class Retriever:
                 provisions[place],
                 index.corpus.by_source[provisions[place].source_id],
                 float(scores[place]),
+                0.0,
                 {name: float(values[place]) for name, values in signals.items()},
             )
             for place in order[:HITS]
@@ -326,21 +362,25 @@ class Retriever:
         matched = [_phase_match(entry, phases) for entry in provisions]
         shared = [not concerns.isdisjoint(entry.concerns) for entry in provisions]
         cosines = self._cosines(numbers, vector)
+        near = np.maximum(cosines["passage"], cosines["ask"])
+        coverage = self._coverages(self._word_weights(question.words), numbers)
         law = self._binding[numbers] == "binding"
         evidence = self._binding[numbers] == "evidence"
         return {
             **cosines,
-            "linked": self._linked(numbers, np.maximum(cosines["passage"], cosines["ask"])),
+            "linked": self._linked(numbers, near),
+            "neighbours": self._neighbours(numbers, near + _WORDS * coverage),
             "lexical": np.array(
                 [lexical.get(number, 0.0) / best for number in numbers], np.float32
             ),
-            "coverage": self._coverages(self._word_weights(question.words), numbers),
+            "coverage": coverage,
             "phase": np.array(matched, np.float32),
             "concern": np.array(shared, np.float32),
             "law_asked": np.float32(question.law) * law,
             "law_unasked": np.float32(not question.law) * law,
             "evidence": evidence.astype(np.float32),
             "evidence_asked": np.float32(question.events) * evidence,
+            "length": self._lengths[numbers],
             "superseded": self._superseded[numbers],
         }
 
@@ -357,6 +397,20 @@ class Retriever:
             ],
             np.float32,
         )
+
+    def _neighbours(self, numbers: list[int], evidence: Vectors) -> Vectors:
+        """For each provision, the mean evidence of those nearest to it, by their nearness.
+
+        What answers a question is seldom alone in it: near texts are relevant to the same questions
+        (the cluster hypothesis, van Rijsbergen 1979).
+        """
+        passages = self.index.vectors[[self._passages[number] for number in numbers]]
+        nearness = passages @ passages.T
+        np.fill_diagonal(nearness, -1.0)
+        nearest = np.argsort(-nearness, axis=1, kind="stable")[:, :_NEIGHBOURS]
+        weights = np.take_along_axis(nearness, nearest, axis=1).clip(1e-6)
+        mean: Vectors = (evidence[nearest] * weights).sum(axis=1) / weights.sum(axis=1)
+        return mean
 
     def _cosines(self, numbers: list[int], vector: Vectors) -> dict[str, Vectors]:
         """For each part, the best cosine of each provision; float32 arrays in order of numbers."""
@@ -448,6 +502,10 @@ def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
     value = ranking.bias + sum(
         weight * confidence[name] for name, weight in ranking.abstention.items()
     )
+    return _logistic(value)
+
+
+def _logistic(value: float) -> float:
     return 1.0 / (1.0 + math.exp(-value))
 
 
@@ -508,6 +566,11 @@ def look_up(mention: Mention, corpus: Corpus) -> tuple[Provision, ...]:
         if f"{document.source.id}#{whole}" in corpus.by_id:
             return (corpus.by_id[f"{document.source.id}#{whole}"],)
     return ()
+
+
+def _length(provision: Provision) -> float:
+    """How long a provision is, 1 for a long one."""
+    return min(1.0, (provision.stop - provision.start) / _LONG)
 
 
 def _phase_match(provision: Provision, phases: Set[str]) -> float:

@@ -313,9 +313,10 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     rounded["superseded"] = min(rounded["superseded"], -0.5)
     fit.write_ranking(path, weights=rounded)
     with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
+        relevance = fit.fit_relevance(assistant, questions)
         abstention = fit.fit_abstention(assistant, questions, arguments.refused)
     checked = abstention.pop("cross-validated")
-    fit.write_ranking(path, abstention=abstention)
+    fit.write_ranking(path, relevance=relevance, abstention=abstention)
     print(json.dumps({"weights": rounded, "cross-validated": checked}, indent=2))
     return 0
 

@@ -1,9 +1,10 @@
 """Fit ``index/ranking.json`` on development questions: ``python -m evals fit``.
 
 Ranking: the weights of a linear score by listwise softmax cross-entropy (ListNet, Cao et al. 2007)
-over the hits of each question, with a penalty that keeps them small. Abstention: logistic
-regression over the features of confidence; the threshold is the highest that refuses no more than
-the wanted share of answerable questions in cross-validation. Held-out questions are never read.
+over the hits of each question, with a penalty that keeps them small. Relevance of a hit, by which an
+answer chooses what to say: logistic regression on its score and rank. Abstention: logistic regression
+over the features of confidence; the threshold is the highest that refuses no more than the wanted
+share of answerable questions in cross-validation. Held-out questions are never read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from assistant import Assistant
 from assistant.documents import named_elsewhere
-from assistant.retrieval import CONFIDENCE
+from assistant.retrieval import CONFIDENCE, RELEVANCE
 from evals.questions import EvalQuestion
 
 Array = npt.NDArray[np.float64]
@@ -71,6 +72,26 @@ def fit_weights(
         velocity = 0.9 * velocity - 0.5 * gradient
         weights = weights + velocity
     return dict(zip(names, weights, strict=True))
+
+
+def fit_relevance(assistant: Assistant, questions: Sequence[EvalQuestion]) -> dict[str, float]:
+    """Logistic regression of whether a hit is relevant on its score, its rank and the best score."""
+    values, relevant = [], []
+    for question in questions:
+        grades = {entry.id: entry.grade for entry in question.gold}
+        hits = assistant.search(question.question, 60)
+        hits = [hit for hit in hits if "identifier" not in hit.signals]
+        if question.kind in ("identifier", "follow-up") or not grades:
+            continue
+        for rank, hit in enumerate(hits, start=1):
+            values.append((hit.score, np.log(rank), hits[0].score))
+            relevant.append(hit.provision.id in grades)
+    model = LogisticRegression(C=1e3, max_iter=5000).fit(np.array(values), np.array(relevant))
+    weights = zip(RELEVANCE, model.coef_[0], strict=True)
+    return {
+        "bias": round(float(model.intercept_[0]), 4),
+        **{name: round(float(weight), 4) for name, weight in weights},
+    }
 
 
 def fit_abstention(

@@ -376,7 +376,7 @@ def test_control_characters_of_a_document_are_not_shown(small_corpus: Corpus, sh
     summary = SourceSummary(RAW, RAW, RAW, "law", "1", RAW, RAW, 1, (RAW,))
     views = [
         render.provision(entry, document, (Link("a", "exact", "b", RAW),)),
-        render.hits([Hit(entry, document, 1.0, {})]),
+        render.hits([Hit(entry, document, 1.0, 1.0, {})]),
         render.sources([summary]),
         render.coverage({"p": {"c": 1}}, {"p": RAW, "c": RAW}),
     ]

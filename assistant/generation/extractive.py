@@ -24,11 +24,13 @@ MAX_OWN = 2
 MAX_EVIDENCE = 2
 MAX_CITATIONS = 3
 MAX_NAMED = 10
-CORROBORATING = 25
+CORROBORATING = 10
 """How many of the best hits are looked through for further sources of a statement."""
-# Shares of the best score below which a provision is too far from the question for each part, chosen
-# on development questions: lower ones add citations that do not help faster than ones that do.
-_NEAR = {"own": 0.6, "action": 0.8, "requirement": 0.8, "evidence": 0.7}
+# The relevance below which a provision is too far from the question for each part, chosen on
+# development questions: lower ones add citations that do not help faster than ones that do.
+_NEAR = {"own": 0.3, "action": 0.6, "requirement": 0.6, "evidence": 0.4}
+_LEADS = 0.8
+"""Which share of the best relevance a rule needs to lead an answer before an incident or study."""
 SAME = 0.72
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.5
@@ -163,7 +165,10 @@ class _Extractor:
         """The hit that answers: the best one, and not an incident or study unless asked for those."""
         if not self.question.events:
             for hit in hits[:5]:
-                if hit.document.source.binding != "evidence" and hit.score >= 0.8 * hits[0].score:
+                if (
+                    hit.document.source.binding != "evidence"
+                    and hit.relevance >= _LEADS * hits[0].relevance
+                ):
                     return hit
         return hits[0]
 
@@ -204,7 +209,7 @@ class _Extractor:
             for span in self._spans(hit.provision):
                 if span.segment.kind == "do":
                     own = 0.11 if hit is lead else 0.0
-                    pool.append((hit.score / lead.score + self._cosine(span) + own, span))
+                    pool.append((hit.relevance + self._cosine(span) + own, span))
         pool.sort(key=lambda entry: (-entry[0], entry[1].provision.id, entry[1].segment.start))
         count: dict[str, int] = {}
         for _, span in pool:
@@ -275,7 +280,7 @@ class _Extractor:
             hit
             for hit in self.found.hits
             if hit.document.source.binding in bindings
-            and (hit is lead or hit.score >= _NEAR[part] * lead.score)
+            and (hit is lead or hit.relevance >= _NEAR[part])
         ]
 
     def _say(self, role: Role, span: Span) -> bool:
