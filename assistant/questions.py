@@ -234,7 +234,7 @@ WISHES: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
     "future": re.compile(
-        r"^(?:and )?(?:will|when will|when is|when does|who will)\b|\bnext (?:year|month|quarter)\b"
+        r"^(?:and )?(?:(?:is|are) (?:there|it|they) going to|will|when will|when is|when does|who will)\b|\bnext (?:year|month|quarter)\b"
         r"|\b(?:release date|roadmap|upcoming|going to be released)\b"
         r"|^(?:what|which|how)\b[^.?]*\bwill (?:my|our|we)\b",
         re.I,

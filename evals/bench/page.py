@@ -43,8 +43,9 @@ class Person:
 
     def ask(self, question: str, turn: int = 1) -> dict[str, Any]:
         """The last piece of the answer to a question; raises KeyError if none came."""
-        filters: list[Any] = ["", [], [], [], ""]
-        data = [question, *filters, "", str(turn), None]
+        filters: list[Any] = ["", [], [], []]
+        without, linked = "", ""
+        data = [question, *filters, without, linked, f"{turn} {self._session}", None]
         call = {"data": data, "fn_index": self._call["id"], "session_hash": self._session}
         self._client.post("gradio_api/queue/join", json=call).raise_for_status()
         address = f"gradio_api/queue/data?session_hash={self._session}"
