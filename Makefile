@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RECORDED := recorded:evals/recorded/replies.jsonl
 export Q
 
 .PHONY: ask chat test lint evals bench clean
@@ -24,7 +25,8 @@ evals: $(VENV)/installed
 	$(BIN)/python -m evals run evals/questions/held_out.jsonl --out evals/runs/held_out
 	$(BIN)/python -m evals report evals/runs/held_out/result.json >/dev/null
 	$(BIN)/python -m evals run evals/questions/fresh.jsonl --out evals/runs/fresh
-	$(BIN)/python -m evals follow-ups --keep
+	$(BIN)/python -m evals run evals/questions/fresh.jsonl --model $(RECORDED) --out evals/runs/fresh_model
+	$(BIN)/python -m evals follow-ups --model $(RECORDED) --keep
 
 bench: $(VENV)/installed
 	$(BIN)/python -m evals.bench

@@ -16,7 +16,8 @@ from assistant.generation import Draft, LanguageModel, extract, roles_in_order
 from assistant.index import Index
 from assistant.prompts import PROMPT_VERSION
 from assistant.questions import Question, read_question
-from assistant.retrieval import Filters, Retrieved, Retriever, covered
+from assistant.ranking import covered
+from assistant.retrieval import Filters, Retrieved, Retriever
 from assistant.types import Answer, Provision, Record, Reply, Said, Statement, Topic
 from assistant.writing import Writing, choose_passages, passages, write
 

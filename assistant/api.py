@@ -20,14 +20,13 @@ from assistant.index import Index, Progress, build_index, open_index
 from assistant.library import SHIPPED, Fetched, Library, Report, Shelf, load_official
 from assistant.prompts import PROMPT_VERSION
 from assistant.questions import MAX_CHARS, clean_text, read_question
+from assistant.ranking import covered, load_ranking
 from assistant.recipe import read_recipe
 from assistant.retrieval import (
     Filters,
     Hit,
     Retriever,
     collection_of,
-    covered,
-    load_ranking,
     look_up,
     official_passage,
 )
@@ -56,7 +55,7 @@ class Confidence:
     """Whether the corpus covers a question.
 
     probability: in 0..1, by the fitted logistic model. threshold: from which it answers.
-    features: the evidence, see ``retrieval.CONFIDENCE``. vector: the question's embedding.
+    features: the evidence, see ``ranking.CONFIDENCE``. vector: the question's embedding.
     """
 
     probability: float

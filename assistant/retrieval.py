@@ -6,24 +6,21 @@ are fitted on development questions and live in ``ranking.json`` of the recipe f
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from assistant.documents import Corpus, Mention
 from assistant.embedding import Embedder, Vectors
-from assistant.errors import SettingsError
 from assistant.index import Index
-from assistant.index.lexical import FIELDS
 from assistant.library import SHIPPED, Found, Shelf, Shelved
 from assistant.questions import WISHES, Question, Scope, content_words
+from assistant.ranking import CONFIDENCE, Ranking, relevances
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
@@ -37,22 +34,6 @@ _WORDS = 0.3
 """What holding all the question's words adds to the cosine that a neighbour lends."""
 _LONG = 2000
 """Characters from which on a provision counts as long, no matter how long."""
-CONFIDENCE = (
-    "ask",
-    "passage",
-    "segment",
-    "first",
-    "coverage",
-    "lead_coverage",
-    "known",
-    "agreement",
-    "margin",
-    "topic",
-    "missing",
-    "question",
-    *WISHES,
-)
-RELEVANCE = ("score", "rank", "best")
 _CURRENT = "current"
 
 
@@ -108,47 +89,6 @@ class Filters:
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else {"$and": parts}
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The contents of ranking.json: BM25 field weights, signal weights, abstention model.
-
-    relevance: weights by name, and "bias", of the logistic model of ``relevance``.
-    direction: in the embedding space of the model ``direction_model``, where questions that sources
-    can answer differ from those that none can (prices, the future, other subjects); shape
-    (dimension,), empty if there is none.
-    """
-
-    fields: tuple[float, ...]
-    weights: Mapping[str, float]
-    relevance: Mapping[str, float]
-    bias: float
-    abstention: Mapping[str, float]
-    threshold: float
-    direction: Vectors
-    direction_model: str
-
-
-def load_ranking(recipe: Path) -> Ranking:
-    """Read ranking.json; raises SettingsError if a part is missing."""
-    path = recipe / "ranking.json"
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        return Ranking(
-            fields=tuple(float(data["fields"][name]) for name in FIELDS),
-            weights=dict(data["weights"]),
-            relevance={name: float(data["relevance"][name]) for name in ("bias", *RELEVANCE)},
-            bias=float(data["abstention"]["bias"]),
-            abstention=dict(data["abstention"]["weights"]),
-            threshold=float(data["abstention"]["threshold"]),
-            direction=np.array(data["abstention"].get("direction", []), np.float32),
-            direction_model=str(data["abstention"].get("model", "")),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error!r}). Restore it from the release."
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +158,8 @@ class Retriever:
             hits = _merged(hits, self._library_hits(question, vector, found, filters))
             own = {entry.document.source.id: entry.document for entry in found.passages}
             documents = ChainMap(own, self.index.corpus.by_source)
-        hits = [
-            replace(hit, relevance=p) for hit, p in zip(hits, self._relevance(hits), strict=True)
-        ]
+        chances = relevances([hit.score for hit in hits], self.ranking)
+        hits = [replace(hit, relevance=p) for hit, p in zip(hits, chances, strict=True)]
         confidence = self._confidence(question, hits, vector, found)
         sentences = {entry.provision.id: entry.sentences for entry in found.passages}
         return Retrieved(
@@ -269,19 +208,6 @@ class Retriever:
             score = sum(self.ranking.weights[name] * value for name, value in signals.items())
             hits.append(Hit(entry.provision, entry.document, score, 0.0, signals))
         return hits
-
-    def _relevance(self, hits: Sequence[Hit]) -> list[float]:
-        """For each hit, best first, the fitted probability that it is relevant."""
-        weights = self.ranking.relevance
-        return [
-            _logistic(
-                weights["bias"]
-                + weights["score"] * hit.score
-                + weights["rank"] * math.log(rank)
-                + weights["best"] * hits[0].score
-            )
-            for rank, hit in enumerate(hits, start=1)
-        ]
 
     def _direction(self, vector: Vectors) -> float:
         """How far the question lies in the fitted direction; 0 for another embedding model."""
@@ -495,18 +421,6 @@ def collection_of(source_id: str) -> str:
 def _merged(hits: list[Hit], others: list[Hit]) -> list[Hit]:
     """Two rankings as one, best first."""
     return sorted((*hits, *others), key=lambda hit: (-hit.score, hit.provision.id))[:HITS]
-
-
-def covered(confidence: Mapping[str, float], ranking: Ranking) -> float:
-    """Probability, by the fitted logistic model, that the corpus covers the question."""
-    value = ranking.bias + sum(
-        weight * confidence[name] for name, weight in ranking.abstention.items()
-    )
-    return _logistic(value)
-
-
-def _logistic(value: float) -> float:
-    return 1.0 / (1.0 + math.exp(-value))
 
 
 def official_passage(provision: Provision, retriever: Retriever) -> Provision | None:

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from assistant import Assistant
 from assistant.documents import named_elsewhere
-from assistant.retrieval import CONFIDENCE, RELEVANCE
+from assistant.ranking import CONFIDENCE, RELEVANCE
 from evals.questions import EvalQuestion
 
 Array = npt.NDArray[np.float64]

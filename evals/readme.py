@@ -41,6 +41,7 @@ def blocks() -> dict[str, str]:
         "abstention": _asked(UNCOVERED),
         "counts": counts,
         "figures": _figures("held_out", "fresh"),
+        "model": _figures("fresh_model"),
         "follow_ups": _follow_ups(),
         "code": _code(),
         "checker": checker.markdown(_kept("checker")),

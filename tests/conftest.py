@@ -18,7 +18,8 @@ from assistant import Assistant, Settings, load_settings
 from assistant.documents import Corpus, load_corpus
 from assistant.embedding import Vectors
 from assistant.index import build_index, open_index
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Path(__file__).resolve().parent / "data" / "corpus"

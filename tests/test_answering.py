@@ -11,7 +11,8 @@ from assistant import Answer, Settings
 from assistant.answering import answer
 from assistant.documents import Corpus, Rereader, load_corpus
 from assistant.index import build_index, open_index
-from assistant.retrieval import Filters, Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Filters, Retriever
 from tests.conftest import ROOT, HashEmbedder
 
 PICKLE = "Is it safe to load a pickle checkpoint from the internet?"

@@ -27,7 +27,8 @@ from assistant import (
 )
 from assistant.documents import Corpus, load_corpus
 from assistant.index import build_index, open_index, verify_index
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_cli import PROGRAM, environment, run, with_model
 

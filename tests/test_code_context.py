@@ -13,7 +13,8 @@ from assistant import Answer, Assistant, CodeContext, CorpusError, QuestionError
 from assistant.code_context import MAX_CODE_CHARS, MAX_NAME_CHARS, notice
 from assistant.documents import Corpus, load_corpus
 from assistant.index import open_index
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 from evals.snippets import Snippet, load_snippets
 from tests.conftest import ROOT, SMALL, HashEmbedder
 

@@ -18,7 +18,8 @@ import evals.run
 from assistant import Assistant, Settings
 from assistant.documents import load_corpus
 from assistant.index import build_index, open_index
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 from evals import follow_ups, report
 from evals.__main__ import QUESTIONS, main
 from evals.compare import TOLERANCE, compare

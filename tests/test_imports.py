@@ -27,6 +27,7 @@ ORDER = [
     {"questions"},
     {"conversation"},
     {"library"},
+    {"ranking"},
     {"retrieval"},
     {"checking", "prompts"},
     {"generation"},

@@ -31,8 +31,9 @@ from assistant.index import BuildReport, Index, build_index, open_index, verify_
 from assistant.index.build import lexical_rows
 from assistant.index.lexical import Lexical, write_lexical
 from assistant.index.reader import pointed_at
+from assistant.ranking import load_ranking
 from assistant.recipe import read_recipe
-from assistant.retrieval import Retriever, load_ranking
+from assistant.retrieval import Retriever
 from tests.conftest import ROOT, SMALL, HashEmbedder
 
 COMMAND = "`safety-assistant index build`"

@@ -24,7 +24,8 @@ from assistant.library import Library, Shelf
 from assistant.library.database import FILE
 from assistant.library.outliers import outliers
 from assistant.library.passages import cut, says_something, sentences
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_corpus_check import pdf
 

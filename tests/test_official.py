@@ -20,7 +20,8 @@ from assistant.documents import load_corpus
 from assistant.index import build_index, open_index
 from assistant.library import Fetcher, Library, Shelf, load_official
 from assistant.library.official import OfficialFile, public_addresses
-from assistant.retrieval import Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Retriever
 from evals.__main__ import snapshots_folder
 from tests.conftest import ROOT, SMALL, HashEmbedder
 

@@ -189,6 +189,24 @@ def test_the_program(
     assert row["id"] == "small-1" and row["RR(rel=2)"] == 1.0 and row["nDCG@10"] == 1.0
 
 
+@needs_bm25s
+def test_kept_rankings_are_measured_by_todays_gold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, kept, again = (tmp_path / name for name in ("small.jsonl", "kept.json", "again.json"))
+    stand_in(monkeypatch, tmp_path, "assistant", BARE)
+
+    def measured(gold: str, *options: str) -> float:
+        file.write_text(question(1, DRIFT, gold).model_dump_json(), "utf-8")
+        program.main(["--questions", str(file), "--peers", "bm25", "--k", "5", *options])
+        (row,) = json.loads(Path(options[-1]).read_text("utf-8"))["peers"][1]["rows"]
+        return float(row["RR(rel=2)"])
+
+    assert measured("example-guideline#EX03", "--out", str(kept)) == 1.0
+    monkeypatch.setattr(PeerProcess, "search", lambda self, query, k: pytest.fail("asked again"))
+    assert measured("no-such#1", "--again", str(kept), "--out", str(again)) == 0.0
+
+
 def test_peers_get_a_copy_of_the_corpus(
     monkeypatch: pytest.MonkeyPatch, small_folder: Path, tmp_path: Path
 ) -> None:

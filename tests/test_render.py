@@ -28,7 +28,8 @@ from assistant.documents import Corpus, Link, Rereader
 from assistant.index import build_index, open_index
 from assistant.interfaces import render
 from assistant.interfaces.heatmap import coverage_svg
-from assistant.retrieval import Filters, Retriever, load_ranking
+from assistant.ranking import load_ranking
+from assistant.retrieval import Filters, Retriever
 from tests.conftest import ROOT, HashEmbedder
 from tests.test_cli import PROGRAM
 

@@ -21,7 +21,7 @@ from rich.progress import Progress
 from assistant import load_settings
 from assistant.documents import Corpus, load_corpus
 from evals.peers.base import Passage
-from evals.peers.compare import Result, run_peer, table
+from evals.peers.compare import Result, measure_again, run_peer, table
 from evals.peers.registry import PEERS
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
 
@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--questions", type=Path, action="append", required=True, metavar="FILE")
     parser.add_argument("--peers", type=names_of, default=list(PEERS), metavar="NAME,NAME")
     parser.add_argument("--k", type=positive, default=50, help="depth of the rankings")
+    parser.add_argument("--again", type=Path, metavar="FILE.json", help="what --out kept: its rankings are measured by today's gold, and only the assistant is asked anew")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="rows by question")
     arguments = parser.parse_args(argv)
     try:
@@ -105,6 +106,8 @@ def run_all(
 ) -> list[Result]:
     """Run one peer after the other, showing how far it is, and write what there is after each."""
     passages = passages_of(corpus)
+    earlier = json.loads(arguments.again.read_text("utf-8"))["peers"] if arguments.again else []
+    kept = {peer["name"]: peer for peer in earlier if peer["name"] != "assistant"}
     results: list[Result] = []
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(arguments.peers) * len(questions))
@@ -114,7 +117,10 @@ def run_all(
                 completed = number * len(questions) + done
                 progress.update(task, description=f"{name}: {doing}", completed=completed)
 
-            results.append(run_peer(name, folder, passages, questions, arguments.k, step))
+            if name in kept:
+                results.append(measure_again(kept[name], questions))
+            else:
+                results.append(run_peer(name, folder, passages, questions, arguments.k, step))
             if arguments.out:
                 write(arguments.out, corpus, arguments.k, results)
         progress.update(task, completed=len(arguments.peers) * len(questions))

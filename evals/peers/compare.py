@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,18 @@ def run_peer(
         except PeerUnavailable as error:
             return Result(name, problem=str(error))
     return Result(name, version, "", index_s, _rows(questions, found))
+
+
+def measure_again(kept: Mapping[str, Any], questions: Sequence[EvalQuestion]) -> Result:
+    """A result that was kept as a mapping, its rankings measured by the gold of ``questions``.
+
+    Raises KeyError for a question that was not asked.
+    """
+    rows = {row["id"]: row for row in kept["rows"]}
+    found = [(rows[entry.id]["top"], rows[entry.id]["search_ms"]) for entry in questions]
+    return Result(
+        kept["name"], kept["version"], kept["problem"], kept["index_s"], _rows(questions, found)
+    )
 
 
 def _rows(
