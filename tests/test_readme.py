@@ -24,7 +24,7 @@ def test_the_real_answer_is_cited() -> None:
     assert re.search(r"make ask Q=.*?\[1\].*?Sources", TEXT, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["held_out", "fresh", "follow_ups"])
+@pytest.mark.parametrize("name", ["held_out", "fresh", "fresh_model", "follow_ups"])
 def test_figures_belong_to_this_corpus_and_ranking(assistant: Assistant, name: str) -> None:
     """If this fails: make evals, or python -m evals follow-ups --keep"""
     kept = json.loads((readme.RESULTS / f"{name}.json").read_text("utf-8"))
