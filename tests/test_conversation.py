@@ -259,12 +259,12 @@ def test_a_follow_up_is_answered_as_its_reading_is(assistant: Assistant) -> None
 def test_questions_of_their_own_are_left_alone_after_another_topic(assistant: Assistant) -> None:
     history = [assistant.ask("May I load a .bin checkpoint I found on a model hub?")]
     alone = [
-        entry
+        entry.question
         for entry in load_questions(QUESTIONS / "dev.jsonl")
         if not entry.context and len(content_words(entry.question)) >= STANDS
-    ]
-    read = [assistant.ask(entry.question, history=history) for entry in alone[::6]]
-    assert [answer.read_as for answer in read] == [answer.question for answer in read]
+    ][::6]
+    joined = [text for text in alone if assistant.ask(text, history=history).read_as != text]
+    assert len(joined) <= 0.02 * len(alone), joined
 
 
 def test_a_limited_follow_up_cites_nothing_else(assistant: Assistant) -> None:
