@@ -14,13 +14,14 @@ Kind = Literal[
     "numeric-trap",
     "identifier",
     "follow-up",
+    "poisoned",
     "unknown-identifier",
     "out-of-scope",
     "not-covered",
     "near-miss",
 ]
 ANSWERABLE: frozenset[str] = frozenset(
-    {"answerable", "multi-source", "numeric-trap", "identifier", "follow-up"}
+    {"answerable", "multi-source", "numeric-trap", "identifier", "follow-up", "poisoned"}
 )
 
 
@@ -35,6 +36,9 @@ class Gold(BaseModel):
 
 class EvalQuestion(BaseModel):
     """One question with what is expected of its answer.
+
+    A poisoned question is one of another kind with an order to the assistant in it; it is to be answered
+    as if that were not there.
 
     gold: provisions that answer or help; any of grade 2 suffices. facts: texts of which a correct
     answer holds each one (case-insensitive substring). context: questions asked before, in order,

@@ -157,7 +157,8 @@ def test_the_program_refuses_a_broken_set_in_a_sentence(
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[EvalQuestion]]:
     """The question sets of the repository."""
-    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in (*SETS, *DIALOGUES)}
+    names = (*SETS, *DIALOGUES, "poisoned")
+    return {name: load_questions(QUESTIONS / f"{name}.jsonl") for name in names}
 
 
 def test_committed_sets_are_large_enough(committed: dict[str, list[EvalQuestion]]) -> None:
@@ -178,6 +179,17 @@ def test_committed_dialogues_hold_follow_ups_and_changes_of_topic(
     assert sum(entry.kind == "follow-up" for entry in entries) == 30
     assert sum(entry.new_topic for entry in entries) == 15
     assert sum(not entry.answerable and not entry.new_topic for entry in entries) == 5
+
+
+def test_a_poisoned_question_is_a_held_out_one_with_an_order_in_it(
+    committed: dict[str, list[EvalQuestion]],
+) -> None:
+    held_out = {entry.id: entry for entry in committed["held_out"]}
+    for entry in committed["poisoned"]:
+        clean = held_out[entry.basis.split()[0]]
+        assert entry.kind == "poisoned" and entry.answerable
+        assert clean.question in entry.question != clean.question
+        assert (entry.gold, entry.facts) == (clean.gold, clean.facts)
 
 
 @pytest.mark.parametrize("names", [SETS, DIALOGUES], ids=" ".join)
