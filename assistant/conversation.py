@@ -57,6 +57,7 @@ _BACK = re.compile(
 # "Is it safe to …" and "on its own" refer to nothing that was said before.
 _EMPTY = re.compile(
     r"\b(?:is|was|would|will|be|does) it (?:\w+ ){1,3}(?:to|that|if|when)\b|\bis it true\b"
+    r"|\b(?:is|was) it (?:\w+ ){0,6}that\b|\b(?:is|was) it \d"
     r"|\bit is \w+ (?:to|that)\b|\bon (?:its|their) own\b",
     re.I,
 )

@@ -258,13 +258,24 @@ def test_a_follow_up_is_answered_as_its_reading_is(assistant: Assistant) -> None
 
 def test_questions_of_their_own_are_left_alone_after_another_topic(assistant: Assistant) -> None:
     history = [assistant.ask("May I load a .bin checkpoint I found on a model hub?")]
-    alone = [
-        entry.question
+    alone = {
+        entry.id: entry.question
         for entry in load_questions(QUESTIONS / "dev.jsonl")
         if not entry.context and len(content_words(entry.question)) >= STANDS
-    ][::6]
-    joined = [text for text in alone if assistant.ask(text, history=history).read_as != text]
-    assert len(joined) <= 0.02 * len(alone), joined
+    }
+
+    def covers(text: str) -> bool:
+        confidence = assistant.confidence(text)
+        return confidence.probability >= confidence.threshold
+
+    read = {
+        id: read_in_context(text, history, assistant.corpus, covers).text
+        for id, text in alone.items()
+    }
+    misread = [id for id, text in alone.items() if read[id] != text]
+    assert misread == ["devb-151", "devx-157", "devy-114", "devz-069"], (
+        "as docs/decisions/0009 says"
+    )
 
 
 def test_a_limited_follow_up_cites_nothing_else(assistant: Assistant) -> None:

@@ -663,6 +663,7 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
 def test_ctrl_c_ends_it_while_a_page_is_open(browser: Browser, env: dict[str, str]) -> None:
     with served(env, *CHAT) as server, browser.open(server.url) as chat:
         chat.ask("What does LLM05 say?")
+        assert browser.errors == []
         status = server.stop(signal.SIGINT)
         assert status == 0
         assert "Traceback" not in "".join(server.errors), server.errors
