@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
@@ -275,6 +278,35 @@ def test_nothing_of_a_broken_server_is_shown_and_nothing_is_lost(
         assert answer.note, kind
         shown = {statement.text for statement in answer.statements}
         assert {statement.text for statement in plain.statements} <= shown, kind
+
+
+@pytest.mark.parametrize("kind", ["endless line", "hang", "malformed stream"])
+def test_a_reply_that_breaks_off_leaves_nothing_for_the_collector_to_close(
+    server: OpenAIServer, kind: str
+) -> None:
+    server.script = BREAKS[kind]
+    model = open_model("openai:scripted", server.url, 0.5)
+    passage = Passage("S1", "a#b", 0, 8, "A", "Load it.")
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ModelFailure):
+            list(model.stream(messages("Why?", (), [passage]), time.monotonic() + 0.5))
+        until = time.monotonic() + TIMEOUT_S
+        while (left := _half_read()) and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        gc.enable()
+    assert left == []
+
+
+def _half_read() -> list[str]:
+    """The asynchronous generators that have begun and not ended."""
+    return [
+        entry.__qualname__
+        for entry in gc.get_objects()
+        if type(entry) is AsyncGeneratorType and entry.ag_frame and entry.ag_frame.f_lasti > 0
+    ]
 
 
 def test_one_fault_of_each_kind_that_a_model_writes() -> None:

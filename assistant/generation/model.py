@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from copy import copy
 from functools import cache
 from queue import Empty, SimpleQueue
@@ -113,16 +115,31 @@ class ChatModel:
 async def _read(chunks: Any, put: Callable[[str | Exception | None], None]) -> None:
     """Put each piece of a reply, as many as are looked at, and None or an exception at its end."""
     chars = 0
-    try:
-        async with aclosing(chunks):
+    async with AsyncExitStack() as opened:
+        _opened.set(opened)
+        try:
             async for chunk in chunks:
                 put(chunk.text)
                 chars += len(chunk.text)
                 if chars >= MAX_OUTPUT_CHARS:
                     break
-        put(None)
-    except Exception as error:  # is raised again where the pieces are taken
-        put(error)
+            put(None)
+        except Exception as error:  # is raised again where the pieces are taken
+            put(error)
+
+
+_opened: ContextVar[AsyncExitStack | None] = ContextVar("opened", default=None)
+"""Closes the generators that a request has opened, those of the packages below included."""
+
+
+def _close_at_end(generator: AsyncGenerator[Any, Any]) -> None:
+    """Have a generator closed with its request, where the request runs.
+
+    Packages leave theirs half read when a reply breaks off. Python's collector would close them from
+    whichever thread it runs in, maybe while the loop's thread does ("already executing").
+    """
+    if opened := _opened.get():
+        opened.push_async_callback(generator.aclose)
 
 
 def _begin(request: Coroutine[Any, Any, None]) -> Future[None]:
@@ -138,6 +155,7 @@ def _loop() -> AbstractEventLoop:
     from asyncio import new_event_loop
 
     loop = new_event_loop()
+    loop.call_soon(sys.set_asyncgen_hooks, _close_at_end)  # once it runs, which sets its own
     Thread(target=loop.run_forever, name="language-models", daemon=True).start()
     return loop
 
