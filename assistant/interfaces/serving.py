@@ -19,7 +19,8 @@ from assistant.interfaces.guard import App
 from assistant.settings import Settings
 
 _POLL_S = 0.05
-_LEAVING_S = 5.0
+_LEAVING_S = 15.0
+"""How long a build that is given up may take to come to its next step, on a busy machine."""
 
 
 class Opening:
