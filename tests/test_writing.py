@@ -24,10 +24,11 @@ from assistant import (
     load_settings,
 )
 from assistant.generation import ModelFailure, open_model
-from assistant.prompts import messages, sentences
+from assistant.prompts import MAX_UNIT, messages, sentences
 from assistant.types import Passage
 from assistant.writing import MAX_PASSAGES, MAX_REPAIRS, check_model
 from evals.faults import BREAKS, Trial, carried_out, written
+from evals.faults import TIMEOUT_S as MODEL_TIMEOUT_S
 from evals.openai_server import OpenAIServer, Request, Response, Script, words
 from tests.conftest import ROOT, TIMEOUT_S
 
@@ -184,6 +185,31 @@ def test_a_record_is_json_and_is_replayed_without_the_model(
         )
 
 
+def test_a_record_of_whatever_a_model_sends_is_written_and_replayed(
+    scripted: Callable[[Script], Assistant], assistant: Assistant
+) -> None:
+    def long_line(request: Request) -> Response:
+        return words(f"{'word ' * 250}[S1]\n{request.passages[0]['text']} [S1]")
+
+    for script in (BREAKS["half of a surrogate pair"], BREAKS["dropped connection"], long_line):
+        records: list[Record] = []
+        answer = scripted(script).ask(QUESTION, record=records.append)
+        kept = json.dumps(records[0].to_dict(), ensure_ascii=False).encode()
+        assert assistant.replay(Record.from_dict(json.loads(kept))) == answer
+
+
+def test_a_record_on_which_the_checker_now_decides_otherwise_is_not_replayed(
+    scripted: Callable[[Script], Assistant], assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assistant.checking import Verdict
+
+    records: list[Record] = []
+    scripted(quoting(3)).ask(QUESTION, record=records.append)
+    monkeypatch.setattr("assistant.writing.check", lambda *_: Verdict("support", "it is not"))
+    with pytest.raises(QuestionError, match="checker does not decide"):
+        assistant.replay(records[0])
+
+
 def test_a_record_of_a_question_with_code_is_not_replayed_as_another_question(
     scripted: Callable[[Script], Assistant], assistant: Assistant
 ) -> None:
@@ -260,6 +286,18 @@ def test_output_is_cut_into_sentences(chunks: list[str], found: list[tuple[str, 
     assert cut == found
 
 
+def test_output_is_cut_alike_however_it_comes_in_pieces() -> None:
+    text = (
+        f"{'word ' * 230}[S1]\nOne is so [S1]. [S2] Two is so. [S3] {'long ' * 210}\n"
+        f"{'x' * (MAX_UNIT - 4)} [S1] Next. [S2]\n- **Last** one [S4][S5]"
+    )
+    whole = list(sentences([text]))
+    assert len(whole) > 6
+    for size in (1, 2, 3, 7, 100, MAX_UNIT, MAX_UNIT + 1):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert list(sentences(pieces)) == whole, size
+
+
 # What a model may do wrong
 
 
@@ -273,6 +311,7 @@ def test_nothing_of_a_broken_server_is_shown_and_nothing_is_lost(
         kind, answer = outcome.trial.kind, outcome.answer
         assert (outcome.reached, outcome.whole) == ((), True), kind
         assert answer.note, kind
+        assert outcome.seconds < 5 * MODEL_TIMEOUT_S, kind
         shown = {statement.text for statement in answer.statements}
         assert {statement.text for statement in plain.statements} <= shown, kind
 
