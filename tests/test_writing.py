@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +25,15 @@ from assistant import (
     load_settings,
 )
 from assistant.generation import ModelFailure, open_model
-from assistant.prompts import MAX_UNIT, messages, sentences
+from assistant.prompts import (
+    MAX_UNIT,
+    PROMPT_VERSION,
+    check,
+    messages,
+    repair,
+    rewriting,
+    sentences,
+)
 from assistant.types import Passage
 from assistant.writing import MAX_PASSAGES, MAX_REPAIRS, check_model
 from evals.faults import BREAKS, Trial, carried_out, written
@@ -254,6 +263,25 @@ def test_passages_cannot_forge_the_format() -> None:
     assert lines[0] == "Passages:"
     assert json.loads(lines[1])["text"] == text
     assert lines[3:] == ['Question: "Why\\"\\n?"', 'Phase: "any"']
+
+
+def test_the_prompt_version_is_raised_with_every_change_of_wording() -> None:
+    """If this fails: raise PROMPT_VERSION, and note the new digest here."""
+    passage = Passage("S1", "a#b", 0, 2, "A, B", "So.")
+    asked = messages("Why?", ("deployment",), [passage])
+    again = repair(asked, "So [S2].", "there is no passage S2")
+    sent = [*again, *check(passage), *rewriting("and then?", [])]
+    digest = hashlib.sha256(json.dumps(sent).encode()).hexdigest()
+    assert (PROMPT_VERSION, digest[:12]) == ("2", "6b110a18765e")
+
+
+def test_only_one_module_speaks_to_a_model() -> None:
+    speaks = [
+        path
+        for path in (ROOT / "assistant").rglob("*.py")
+        if '("human", ' in path.read_text("utf-8")
+    ]
+    assert [path.name for path in speaks] == ["prompts.py"]
 
 
 def test_passages_are_few_and_each_bears_what_it_says(
