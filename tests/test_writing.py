@@ -464,6 +464,10 @@ def test_model_check(server: OpenAIServer) -> None:
     server.script = lambda request: words("A test must end.")
     bad = check_model("openai:scripted", server.url, 5.0)
     assert (bad.answers, bad.streams, bad.cites) == (True, True, False)
+    server.script = lambda request: words(f"{request.passages[0]['text']} [S1]", end="drop")
+    broken = command("model", "check", "openai:scripted", "--base-url", server.url)
+    assert (broken.returncode, broken.stdout) == (1, good.stdout)
+    assert broken.stderr == "The language model broke off.\n"
     server.script = lambda request: Response(401)
     refused = command("model", "check", "openai:scripted", "--base-url", server.url)
     assert refused.returncode == 1
