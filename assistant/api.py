@@ -200,8 +200,9 @@ class Assistant:
     def replay(self, record: Record) -> Answer:
         """The answer that a record belongs to, made again without the model.
 
-        Raises QuestionError if the corpus or the words sent to models have changed since, or if other
-        passages are found now: own documents changed, or code, which no record holds, steered it.
+        Raises QuestionError if the corpus or the words sent to models have changed since, if other
+        passages are found now: own documents changed, or code, which no record holds, steered it, or
+        if the checker decides otherwise now.
         """
         if (record.corpus_sha256, record.prompt_version) != (self.corpus.sha256, PROMPT_VERSION):
             raise QuestionError(
@@ -231,6 +232,11 @@ class Assistant:
             raise QuestionError(
                 "The passages found now are not those of the record: own documents have changed, or "
                 "the question came with code, which no record holds. Ask it again."
+            )
+        if [entry.decisions for entry in again] != [record.decisions]:
+            raise QuestionError(
+                "The checker does not decide on the model's sentences as it did for the record. Replay "
+                "it with the release that made it."
             )
         return replace(answered, question=record.question)
 

@@ -56,6 +56,7 @@ Message = tuple[str, str]
 """(role, text); the role is "system" or "human"."""
 _KEYS = re.compile(r"(?:\s*\[\s*[A-Za-z]+\d+(?:\s*[,;]\s*[A-Za-z]+\d+)*\s*\])+[.!?]?")
 _KEY = re.compile(r"[A-Za-z]+\d+")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)]|#{1,6})\s+")
 
 
@@ -138,6 +139,11 @@ def _quoted(value: str | dict[str, Any]) -> str:
     return line.translate({ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
 
 
+def whole_characters(text: str) -> str:
+    """What a model sent, with the replacement character for each half of a character."""
+    return _HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A sentence of a model, without its keys; ``line`` is how the model wrote it."""
@@ -159,9 +165,13 @@ def sentences(chunks: Iterable[str]) -> Iterator[Written]:
 
 
 def _cut(text: str) -> int | None:
-    """Where the first whole sentence ends; None if that is not yet known."""
-    newline = text.find("\n")
-    line = text if newline < 0 else text[:newline]
+    """Where the first whole sentence ends; None if that is not yet known.
+
+    Nothing beyond MAX_UNIT is looked at, so that it is the same however the text comes in pieces.
+    """
+    seen = text[: MAX_UNIT + 1]
+    newline = seen.find("\n")
+    line = seen if newline < 0 else seen[:newline]
     for match in _KEYS.finditer(line):
         after = line[match.end() :]
         begins = after.lstrip()[:1]
@@ -169,7 +179,7 @@ def _cut(text: str) -> int | None:
             return match.end()
     if newline >= 0:
         return newline + 1
-    return MAX_UNIT if len(text) > MAX_UNIT else None
+    return MAX_UNIT if len(seen) > MAX_UNIT else None
 
 
 def _written(line: str) -> Iterator[Written]:

@@ -25,7 +25,7 @@ from assistant.conversation import (
 )
 from assistant.documents import Corpus, find_mentions
 from assistant.generation import LanguageModel, ModelFailure
-from assistant.prompts import gives_orders, rewriting
+from assistant.prompts import gives_orders, rewriting, whole_characters
 from assistant.questions import clean_text, content_words, read_question, without_scope
 from assistant.types import Answer, Reply
 
@@ -74,7 +74,7 @@ def _ask(model: LanguageModel, follow_up: str, recent: Sequence[Answer], deadlin
     try:
         with closing(model.stream(rewriting(follow_up, recent), deadline)) as pieces:
             for piece in pieces:
-                text += piece
+                text += whole_characters(piece)
                 if len(text) > MAX_REWRITTEN:
                     raise ModelFailure("wrote more than a question")
     except ModelFailure as failure:

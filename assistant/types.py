@@ -283,6 +283,11 @@ class Record:
     sentences: tuple[Checked, ...]
     rewriting: Reply | None = None
 
+    @property
+    def decisions(self) -> tuple[tuple[str, bool], ...]:
+        """Each sentence that the model wrote, and whether it was shown."""
+        return tuple((sentence.text, not sentence.reasons) for sentence in self.sentences)
+
     def to_dict(self) -> dict[str, Any]:
         """The record as dictionaries and sequences that json can write."""
         return asdict(self)

@@ -18,6 +18,7 @@ from assistant.prompts import (
     messages,
     repair,
     sentences,
+    whole_characters,
 )
 from assistant.prompts import check as check_prompt
 from assistant.retrieval import Retrieved
@@ -117,7 +118,7 @@ def _said(
     stream = model.stream(asked, deadline)
     text = ""
     try:
-        for chunk in stream:
+        for chunk in map(whole_characters, stream):
             text += chunk
             writing.replies[place] = Reply(text, "")
             yield chunk

@@ -10,6 +10,8 @@ one that the server was told to be right.
 from __future__ import annotations
 
 import itertools
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,12 +73,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a user got. reached: the shown sentences that are no quotes. whole: it was an answer."""
+    """What a user got, after how many seconds.
+
+    reached: the shown sentences that are no quotes. whole: it was an answer, all of it streamed.
+    """
 
     trial: Trial
     reached: tuple[str, ...]
     whole: bool
     answer: Answer
+    seconds: float
 
 
 def carried_out(trials: Iterator[Trial], settings: Settings) -> Iterator[Outcome]:
@@ -89,13 +95,16 @@ def carried_out(trials: Iterator[Trial], settings: Settings) -> Iterator[Outcome
             model_timeout_s=TIMEOUT_S,
         )
         with Assistant.open(told) as assistant:
+            assistant.ask(QUESTIONS[0])  # loads the provider's package, which takes seconds
             for trial in trials:
                 server.script = trial.script
                 yield _outcome(trial, assistant)
 
 
 def _outcome(trial: Trial, assistant: Assistant) -> Outcome:
+    begun = time.monotonic()
     *pieces, answer = assistant.stream(trial.question)
+    seconds = time.monotonic() - begun
     assert isinstance(answer, Answer)
     said = tuple(piece.statement for piece in pieces if isinstance(piece, Said))
     quotes = {citation.number: citation.quote for citation in answer.citations}
@@ -105,7 +114,7 @@ def _outcome(trial: Trial, assistant: Assistant) -> Outcome:
         if entry.text not in {quotes[number] for number in entry.citations}
     )
     whole = answer.outcome == "answered" and said == answer.statements
-    return Outcome(trial, reached, whole, answer)
+    return Outcome(trial, reached, whole, answer, seconds)
 
 
 # What a model writes
@@ -186,6 +195,9 @@ BREAKS: dict[str, Script] = {
     "status 500": lambda request: Response(500),
     "nothing at all": lambda request: Response(pieces=[DONE]),
     "half a UTF-8 character": lambda request: Response(pieces=[*_begun(request), _HALF, DONE]),
+    "half of a surrogate pair": lambda request: Response(
+        pieces=[*_begun(request), event(" ends \ud83d [S1]\n"), DONE]
+    ),
     "malformed stream": lambda request: Response(pieces=[*_begun(request), b"data: {not\n\n"]),
     "dropped connection": lambda request: Response(pieces=_begun(request), end="drop"),
     "dropped before a word": lambda request: Response(end="drop"),
@@ -209,27 +221,38 @@ def broken(times: int = 3) -> Iterator[Trial]:
 
 
 def table(outcomes: Iterator[Outcome]) -> dict[str, dict[str, Any]]:
-    """Kind -> planted, reached, and whether nothing may reach.
+    """Kind -> planted, reached, whether nothing may reach, and what the user got.
 
-    Counts sentences where sentences were planted, requests where the transport broke.
+    Counts sentences where sentences were planted, requests where the transport broke. asked, whole:
+    how many questions, and how many of them had a whole answer. slowest_s: the longest that one took,
+    in seconds. told: how the note of most answers begins.
     """
-    rows: dict[str, dict[str, Any]] = {}
+    found: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        row = rows.setdefault(
-            outcome.trial.kind,
-            {"exact": outcome.trial.exact, "planted": 0, "reached": 0, "answered": 0},
-        )
-        planted = outcome.answer.withheld + len(outcome.reached)
-        row["planted"] += planted if outcome.trial.kind not in BREAKS else 1
-        row["reached"] += len(outcome.reached)
-        row["answered"] += outcome.whole
-    return rows
+        found.setdefault(outcome.trial.kind, []).append(outcome)
+    return {kind: _row(kind, same) for kind, same in found.items()}
+
+
+def _row(kind: str, found: list[Outcome]) -> dict[str, Any]:
+    reached = sum(len(outcome.reached) for outcome in found)
+    withheld = sum(outcome.answer.withheld for outcome in found)
+    notes = Counter(outcome.answer.note.partition(". ")[0] for outcome in found)
+    return {
+        "exact": found[0].trial.exact,
+        "planted": len(found) if kind in BREAKS else withheld + reached,
+        "reached": reached,
+        "asked": len(found),
+        "whole": sum(outcome.whole for outcome in found),
+        "slowest_s": round(max(outcome.seconds for outcome in found), 2),
+        "told": notes.most_common(1)[0][0],
+    }
 
 
 def markdown(rows: dict[str, dict[str, Any]]) -> str:
     """The table, with its sums."""
     exact = [row for row in rows.values() if row["exact"]]
     claims = [row for row in rows.values() if not row["exact"]]
+    asked, whole = (sum(row[name] for row in rows.values()) for name in ("asked", "whole"))
 
     def sums(chosen: list[dict[str, Any]]) -> str:
         reached, planted = (sum(row[name] for row in chosen) for name in ("reached", "planted"))
@@ -237,10 +260,15 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 
     lines = [
         f"Faults of exact values, keys and transport that reached the user: {sums(exact)}. "
-        f"Claims in other words: {sums(claims)}.",
+        f"Claims in other words: {sums(claims)}. {whole} of {asked} questions had a whole answer, "
+        f"from the sources where the model gave none, the slowest after "
+        f"{max(row['slowest_s'] for row in rows.values()):.1f} s with {TIMEOUT_S:g} s for the model.",
         "",
-        "| planted | times | reached the user |",
-        "|---|---:|---:|",
-        *(f"| {kind} | {row['planted']} | {row['reached']} |" for kind, row in rows.items()),
+        "| planted | times | reached the user | what most answers say of it | slowest, s |",
+        "|---|---:|---:|---|---:|",
+        *(
+            f"| {kind} | {row['planted']} | {row['reached']} | {row['told']} | {row['slowest_s']:.1f} |"
+            for kind, row in rows.items()
+        ),
     ]
     return "\n".join(lines)

@@ -142,6 +142,54 @@ def test_actors_compare_whatever_their_number_and_spelling() -> None:
     assert verdict(said, quote) is None
 
 
+@pytest.mark.parametrize(
+    ("quote", "said", "fault"),
+    [
+        ("Avoid storing raw prompts in logs.", "Store raw prompts in logs.", "negation"),
+        ("The model fails to refuse such prompts.", "The model refuses such prompts.", "negation"),
+        ("The model lacks a filter for such prompts.", "The model has a filter for such prompts.", "negation"),
+        ("Only the provider may change the label.", "The provider may change the label.", "quantity"),
+        ("Some of the models leaked their prompts.", "The models leaked their prompts.", "quantity"),
+        ("Keep logs for at least 6 months in all.", "Keep logs for 6 months in all.", "quantity"),
+        ("A fine may be up to EUR 35 000 000 each.", "A fine may be EUR 35 000 000 each.", "quantity"),
+        ("The bot reportedly told users to wait.", "The bot told users to wait.", "quantity"),
+        ("Assess a high-risk system anew each year.", "Assess a system anew each year.", "quantity"),
+        ("If you modify it substantially, assess it anew.", "If you modify it, assess it anew.", "quantity"),
+        ("It ran at 5 degrees for three runs.", "It ran at -5 degrees for three runs.", "value"),
+        ("It ran at −5 degrees for three runs.", "It ran at 5 degrees for three runs.", "value"),
+        ("It flagged two-thirds of the claims wrongly.", "It flagged four-fifths of the claims wrongly.", "value"),
+        ("The lawsuits took years in court.", "The lawsuits took months in court.", "value"),
+        ("Nine states asked five companies to stop.", "Five states asked nine companies to stop.", "value"),
+        ("It told nine states, and five more states wrote.", "It told five states, and more states wrote.", "exchange"),
+        ("Correct inaccurate data in the register.", "Correct accurate data in the register.", "opposite"),
+        ("Log access by unauthorised users of a tool.", "Log access by authorised users of a tool.", "opposite"),
+    ],
+)  # fmt: skip
+def test_what_limits_or_turns_a_sentence_is_not_left_out(quote: str, said: str, fault: str) -> None:
+    assert verdict(said, [quote], word=0.0, covered=0.0) == fault
+
+
+def test_a_number_that_is_named_twice_may_lose_the_limit_of_the_other() -> None:
+    quote = ["Keep logs for at least 3 years, and the system's life plus 3 years of records."]
+    assert verdict("Keep the records for the system's life plus 3 years.", quote) is None
+
+
+def test_a_ban_may_be_said_as_advice_against() -> None:
+    quote = ["Do not load a pickled file from a source you do not trust."]
+    assert verdict("Avoid loading a pickled file from a source you do not trust.", quote) is None
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u200b", "\x00", "\x1b", "\ud83d", "\ufffd"])
+def test_what_cannot_be_seen_is_not_shown(sign: str) -> None:
+    assert verdict(f"{sign}{QUOTE}") == "form"
+    assert verdict(QUOTE.replace("72", f"7{sign}2")) == "form"
+
+
+def test_a_soft_hyphen_of_the_source_may_be_copied() -> None:
+    quote = "A controller must notify a data\u00adbase breach."
+    assert verdict(quote, [quote]) is None
+
+
 def test_opposites_fail() -> None:
     quote = ["Keep the cache private and delete old files."]
     assert verdict("Keep the cache public and delete old files.", quote) == "opposite"

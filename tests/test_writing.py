@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import subprocess
@@ -27,10 +28,19 @@ from assistant import (
     load_settings,
 )
 from assistant.generation import ModelFailure, open_model
-from assistant.prompts import messages, sentences
+from assistant.prompts import (
+    MAX_UNIT,
+    PROMPT_VERSION,
+    check,
+    messages,
+    repair,
+    rewriting,
+    sentences,
+)
 from assistant.types import Passage
 from assistant.writing import MAX_PASSAGES, MAX_REPAIRS, check_model
 from evals.faults import BREAKS, Trial, carried_out, written
+from evals.faults import TIMEOUT_S as MODEL_TIMEOUT_S
 from evals.openai_server import OpenAIServer, Request, Response, Script, words
 from tests.conftest import ROOT, TIMEOUT_S
 
@@ -187,6 +197,31 @@ def test_a_record_is_json_and_is_replayed_without_the_model(
         )
 
 
+def test_a_record_of_whatever_a_model_sends_is_written_and_replayed(
+    scripted: Callable[[Script], Assistant], assistant: Assistant
+) -> None:
+    def long_line(request: Request) -> Response:
+        return words(f"{'word ' * 250}[S1]\n{request.passages[0]['text']} [S1]")
+
+    for script in (BREAKS["half of a surrogate pair"], BREAKS["dropped connection"], long_line):
+        records: list[Record] = []
+        answer = scripted(script).ask(QUESTION, record=records.append)
+        kept = json.dumps(records[0].to_dict(), ensure_ascii=False).encode()
+        assert assistant.replay(Record.from_dict(json.loads(kept))) == answer
+
+
+def test_a_record_on_which_the_checker_now_decides_otherwise_is_not_replayed(
+    scripted: Callable[[Script], Assistant], assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assistant.checking import Verdict
+
+    records: list[Record] = []
+    scripted(quoting(3)).ask(QUESTION, record=records.append)
+    monkeypatch.setattr("assistant.writing.check", lambda *_: Verdict("support", "it is not"))
+    with pytest.raises(QuestionError, match="checker does not decide"):
+        assistant.replay(records[0])
+
+
 def test_a_record_of_a_question_with_code_is_not_replayed_as_another_question(
     scripted: Callable[[Script], Assistant], assistant: Assistant
 ) -> None:
@@ -233,6 +268,25 @@ def test_passages_cannot_forge_the_format() -> None:
     assert lines[3:] == ['Question: "Why\\"\\n?"', 'Phase: "any"']
 
 
+def test_the_prompt_version_is_raised_with_every_change_of_wording() -> None:
+    """If this fails: raise PROMPT_VERSION, and note the new digest here."""
+    passage = Passage("S1", "a#b", 0, 2, "A, B", "So.")
+    asked = messages("Why?", ("deployment",), [passage])
+    again = repair(asked, "So [S2].", "there is no passage S2")
+    sent = [*again, *check(passage), *rewriting("and then?", [])]
+    digest = hashlib.sha256(json.dumps(sent).encode()).hexdigest()
+    assert (PROMPT_VERSION, digest[:12]) == ("2", "6b110a18765e")
+
+
+def test_only_one_module_speaks_to_a_model() -> None:
+    speaks = [
+        path
+        for path in (ROOT / "assistant").rglob("*.py")
+        if '("human", ' in path.read_text("utf-8")
+    ]
+    assert [path.name for path in speaks] == ["prompts.py"]
+
+
 def test_passages_are_few_and_each_bears_what_it_says(
     scripted: Callable[[Script], Assistant], server: OpenAIServer, assistant: Assistant
 ) -> None:
@@ -263,6 +317,18 @@ def test_output_is_cut_into_sentences(chunks: list[str], found: list[tuple[str, 
     assert cut == found
 
 
+def test_output_is_cut_alike_however_it_comes_in_pieces() -> None:
+    text = (
+        f"{'word ' * 230}[S1]\nOne is so [S1]. [S2] Two is so. [S3] {'long ' * 210}\n"
+        f"{'x' * (MAX_UNIT - 4)} [S1] Next. [S2]\n- **Last** one [S4][S5]"
+    )
+    whole = list(sentences([text]))
+    assert len(whole) > 6
+    for size in (1, 2, 3, 7, 100, MAX_UNIT, MAX_UNIT + 1):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert list(sentences(pieces)) == whole, size
+
+
 # What a model may do wrong
 
 
@@ -276,6 +342,7 @@ def test_nothing_of_a_broken_server_is_shown_and_nothing_is_lost(
         kind, answer = outcome.trial.kind, outcome.answer
         assert (outcome.reached, outcome.whole) == ((), True), kind
         assert answer.note, kind
+        assert outcome.seconds < 5 * MODEL_TIMEOUT_S, kind
         shown = {statement.text for statement in answer.statements}
         assert {statement.text for statement in plain.statements} <= shown, kind
 
@@ -429,6 +496,10 @@ def test_model_check(server: OpenAIServer) -> None:
     server.script = lambda request: words("A test must end.")
     bad = check_model("openai:scripted", server.url, 5.0)
     assert (bad.answers, bad.streams, bad.cites) == (True, True, False)
+    server.script = lambda request: words(f"{request.passages[0]['text']} [S1]", end="drop")
+    broken = command("model", "check", "openai:scripted", "--base-url", server.url)
+    assert (broken.returncode, broken.stdout) == (1, good.stdout)
+    assert broken.stderr == "The language model broke off.\n"
     server.script = lambda request: Response(401)
     refused = command("model", "check", "openai:scripted", "--base-url", server.url)
     assert refused.returncode == 1

@@ -13,8 +13,10 @@ from assistant.checking.vocabulary import (
     COMPARISONS,
     FUNCTION,
     LABELS,
+    LIMITS,
     MODALS,
     MONTHS,
+    NARROWING,
     NEGATIONS,
     NOT_BUT,
     NUMBERS,
@@ -25,13 +27,17 @@ from assistant.checking.vocabulary import (
 )
 from assistant.questions import clean_text
 
-_TOKEN = re.compile(r"\d+[a-z]?(?:\(\w{1,3}\))+|[^\W_]+(?:[-'’./:+^][^\W_]+)*|[%€$£]")
+_MINUS = r"(?:(?<![^\s(])[-−](?=\d))?"
+_TOKEN = re.compile(
+    rf"{_MINUS}(?:\d+[a-z]?(?:\(\w{{1,3}}\))+|[^\W_]+(?:[-'’./:+^][^\W_]+)*)|[%€$£]"
+)
 _ISO = re.compile(r"(?:19|20)\d\d-\d\d(?:-\d\d)?")
 _DATE = re.compile(
     rf"(?:\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)? )?\b(?P<month>{'|'.join(sorted(MONTHS, reverse=True))})"
     r"\.?(?: (?P<day2>\d{1,2})(?:st|nd|rd|th)?,)? (?P<year>(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
+_GROUPED = re.compile(r"(?<=\d)[ ,](?=\d{3}\b)")
 _CLAUSE = re.compile(r"[,;:()–—]| (?:and|but|because|since|so that|although|unless|while|if|when) ")
 
 
@@ -77,12 +83,11 @@ class Reading:
 
     @cached_property
     def valued(self) -> Counter[str]:
-        """How often each number and each identifier with a digit is named, dates apart."""
+        """How often each number, word with one ("two-thirds") and identifier is named, dates apart."""
         return Counter(
             word.stem
             for word in self.words
-            if word.text in "%€$£"
-            or (word.text not in self.dates and any(map(str.isdigit, word.stem)))
+            if word.text in "%€$£" or (word.text not in self.dates and _has_number(word.stem))
         )
 
     @cached_property
@@ -90,7 +95,7 @@ class Reading:
         """Number -> the words that it counts ("" where none follows)."""
         found: dict[str, set[str]] = {}
         for place, word in enumerate(self.words):
-            if word.text not in self.dates and (word.stem[:1].isdigit() or word.text == "%"):
+            if word.text not in self.dates and (_is_number(word.stem) or word.text == "%"):
                 found.setdefault(word.stem, set()).add(self._counted(place))
         return found
 
@@ -102,7 +107,7 @@ class Reading:
             if previous.breaks or word.clause != self.words[place].clause:
                 return ""
             if word.content:
-                return "" if word.stem[:1].isdigit() else word.stem
+                return "" if _is_number(word.stem) else word.stem
         return ""
 
     @cached_property
@@ -115,6 +120,30 @@ class Reading:
         }
         lowered = self.text.casefold()
         return found | {sign for form, sign in COMPARISONS.items() if re.search(form, lowered)}
+
+    @cached_property
+    def limits(self) -> set[tuple[str, str]]:
+        """(limit, stem of what it limits) for what a sentence may not leave out.
+
+        A limit is "at least" and its like, by class, before a number that is named once, "only" and
+        its like, by class, before any word, or a word that narrows its neighbour.
+        """
+        lowered = _GROUPED.sub("", self.text.casefold())
+        found = {
+            (sign, match[1])
+            for form, sign in COMPARISONS.items()
+            for match in re.finditer(rf"(?:{form}) (?:[a-z]+ )?(\d(?:\S*\w)?)", lowered)
+            if self.valued[match[1]] == 1
+        }
+        for place, word in enumerate(self.words):
+            text = word.text.casefold()
+            limit = QUANTITIES.get(text, text)
+            if limit in LIMITS or text in NARROWING:
+                found |= {(limit, limited) for limited in self._following(place)[:1]}
+            if text in NARROWING and text.endswith("ly"):
+                before = [other.stem for other in self.words[:place] if other.content]
+                found |= {(limit, limited) for limited in before[-1:]}
+        return found
 
     @cached_property
     def modals(self) -> list[tuple[str, str]]:
@@ -152,10 +181,19 @@ class Reading:
         return list(dict.fromkeys(filter(None, (actor(word.text) for word in self.words))))
 
 
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-")[:1].isdigit()
+
+
+def _has_number(word: str) -> bool:
+    parts = word.split("-")
+    return any(map(str.isdigit, word)) or any(NUMBERS.get(part, "").isdigit() for part in parts)
+
+
 def _words(text: str) -> Iterator[Word]:
     clause, last = 0, 0
     text = _DATE.sub(_iso, text)
-    text = re.sub(r"(?<=\d)[ ,](?=\d{3}\b)", "", text)
+    text = _GROUPED.sub("", text)
     text = re.sub(r"\bfree of\b", "without", text)
     matches = list(_TOKEN.finditer(text))
     for place, match in enumerate(matches):
@@ -163,7 +201,7 @@ def _words(text: str) -> Iterator[Word]:
         last = match.start()
         stop = matches[place + 1].start() if place + 1 < len(matches) else len(text)
         breaks = bool(re.search(r"[,;:.()]", text[match.end() : stop]))
-        word = match[0].strip("'’")
+        word = match[0].strip("'’").replace("−", "-")
         lowered = word.casefold()
         yield Word(word, NUMBERS.get(lowered) or stem(word), clause, breaks)
 

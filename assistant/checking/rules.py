@@ -10,11 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from difflib import SequenceMatcher
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 from assistant.checking.reading import Reading
-from assistant.checking.vocabulary import OPPOSITES, stem
+from assistant.checking.vocabulary import DURATIONS, OPPOSING, OPPOSITES, stem
 
 Fault = Literal[
     "key",
@@ -70,6 +70,9 @@ def _values(said: Reading, borne: Reading, label: Reading) -> str:
         lent = label.valued[number] if _labels(number, said, label) else 0
         if times > max(borne.valued[number], lent, number in borne.years):
             return f"'{number}' is not in the cited passages"
+    for word in said.content:
+        if word.stem in DURATIONS and word.stem not in borne.stems | label.stems:
+            return f"'{word.text}' is not in the cited passages"
     for number, counted in said.numbers.items():
         units = borne.numbers.get(number)
         if units is None or "" in units:
@@ -110,8 +113,10 @@ def _names(said: Reading, borne: Reading, label: Reading) -> str:
 def _quantity(said: Reading, borne: Reading, label: Reading) -> str:
     for quantity in sorted(said.quantities - borne.quantities):
         return f"'{quantity}' is not what the cited passages say of quantity, order or extent"
-    if "almost" in borne.quantities - said.quantities and "all" in said.quantities:
-        return "it leaves out 'almost'"
+    for limit, limited in sorted(borne.limits):
+        kept = limit in said.quantities or stem(limit) in said.stems
+        if limited in said.stems and not kept:
+            return f"it leaves out '{limit}'"
     return ""
 
 
@@ -166,6 +171,12 @@ def _opposite(said: Reading, borne: Reading, label: Reading) -> str:
                 continue
             if any(other & borne.stems for other in sides if other is not side):
                 return f"'{min(used)}' is the opposite of what the cited passages say"
+    for word in said.content:
+        text = word.text.casefold()
+        opposites = {stem(beginning + text) for beginning in OPPOSING}
+        opposites |= {stem(text.removeprefix(beginning)) for beginning in OPPOSING}
+        if word.stem not in borne.stems and opposites & borne.stems:
+            return f"'{word.text}' is the opposite of what the cited passages say"
     return ""
 
 
@@ -182,6 +193,16 @@ def _exchanged(said: Reading, borne: Reading, label: Reading) -> str:
         first, second = (here & there_too) - there, (here_too & there) - here
         if first and second:
             return f"'{min(first)}' and '{min(second)}' are exchanged"
+    return ""
+
+
+def _misplaced(said: Reading, borne: Reading, label: Reading) -> str:
+    """A number, dates apart, after a word that has another number after it in the passages."""
+    for before, after in pairwise(said.content):
+        known = {there.stem for word, there in pairwise(borne.content) if word.stem == before.stem}
+        numbers = known & set(borne.numbers)
+        if after.stem in said.numbers and numbers and after.stem not in known:
+            return f"after '{before.text}' the cited passages have '{min(numbers)}'"
     return ""
 
 
@@ -221,5 +242,6 @@ RULES: tuple[tuple[Fault, Rule], ...] = (
     ("opposite", _opposite),
     ("actor", _actor),
     ("exchange", _exchanged),
+    ("exchange", _misplaced),
 )
 """In this order; the first that finds something decides."""

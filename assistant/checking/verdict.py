@@ -6,6 +6,7 @@ support: how many of the sentence's words the quotes hold, or hold something nea
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,8 @@ def check(
     names: texts that say where the quotes stand (locator, title, publisher); they may lend names,
     numbers and dates to a sentence but bear nothing of what it says.
     """
+    if any(unicodedata.category(sign)[0] == "C" for sign in set(sentence).difference(*quotes)):
+        return Verdict("form", "it holds characters that cannot be seen")
     said = Reading(sentence)
     if said.text in (clean_text(quote) for quote in quotes):
         return Verdict(None)

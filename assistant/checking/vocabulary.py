@@ -126,16 +126,19 @@ UNITS = frozenset(
         kb tb million billion thousand operation pixel weeks"""),
     )
 )
+DURATIONS = frozenset(map(stem, _listed("hour day week month year decade")))
 LABELS = frozenset(
     map(stem, _listed("tier level art article annex recital phase step version count chapter"))
 )
 NEGATIONS = frozenset(
     _listed(
         "not no never cannot can't don't doesn't isn't aren't won't neither nor none nobody nothing "
-        "without unless except excluding"
+        "without unless except excluding avoid avoids avoided avoiding lack lacks lacked lacking"
     )
 )
-NOT_BUT = {("rather", "than"), ("instead", "of")}
+NOT_BUT = {("rather", "than"), ("instead", "of"), ("unable", "to")} | {
+    (form, "to") for form in ("fail", "fails", "failed", "failing")
+}
 MODALS = {
     "must": "must", "shall": "must", "required": "must", "requires": "must", "require": "must",
     "mandatory": "must", "obliged": "must", "obligatory": "must", "need": "need", "needs": "need",
@@ -147,12 +150,18 @@ MODALS = {
 QUANTITIES = {
     "all": "all", "every": "all", "each": "all", "any": "all", "always": "all", "never": "never",
     "some": "some", "most": "most", "few": "few", "many": "many", "several": "several",
-    "only": "only", "alone": "only", "almost": "almost", "nearly": "almost", "often": "often",
+    "only": "only", "alone": "only", "solely": "only", "exclusively": "only", "almost": "almost", "nearly": "almost", "often": "often",
     "usually": "often", "sometimes": "some", "rarely": "few",
     "before": "before", "beforehand": "before", "after": "after", "until": "until",
-    "exceeding": ">", "exceeds": ">",
+    "exceeding": ">", "exceeds": ">", "reportedly": "reportedly", "allegedly": "reportedly",
     "within": "<=",
 }  # fmt: skip
+LIMITS = frozenset(["only", "some", "few", "almost", "reportedly"])
+"""Classes of QUANTITIES that may not be left out of what they stand before."""
+NARROWING = frozenset(
+    _listed("general-purpose high-risk serious seriously substantial substantially systemic")
+)
+"""What a duty of law depends on, so that without it the duty would bind in more cases."""
 COMPARISONS = {
     r"\b(?:above|over)(?= (?:(?:eur|usd|gbp) |[€$£])?\d)": ">",
     r"\b(?:below|under)(?= (?:(?:eur|usd|gbp) |[€$£])?\d)": "<",
@@ -161,10 +170,12 @@ COMPARISONS = {
     r"\b(?:at least|no fewer than|not less than|a minimum of|minimum|no earlier than)\b": ">=",
     r"\b(?:at most|no more than|up to|a maximum of|maximum|no later than|at the latest)\b": "<=",
 }
+OPPOSING = ("in", "un", "im", "ir", "il", "dis", "mis", "non-")
+"""Beginnings that turn a word into its opposite."""
 _OPPOSITES = (
     "increase grow rise gain|decrease fall drop reduce decline", "allow permit enable accept approve|"
     "deny forbid prohibit block reject refuse stop disable", "keep retain|delete erase remove",
-    "public|private", "internal|external", "direct|indirect", "high|low|medium", "weak|strong",
+    "public|private", "internal|external", "direct|indirect", "high|low|medium", "high-risk|low-risk minimal-risk", "weak|strong",
     "automatic|manual", "same|different", "clean|poisoned", "malicious|benign", "open|closed",
     "read-only|read-write", "start begin|stop end", "positive|negative", "safe|unsafe|dangerous",
     "trusted|untrusted", "signed|unsigned", "verified|unverified", "regulated|unregulated",

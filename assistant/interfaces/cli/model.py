@@ -29,5 +29,5 @@ def model_check(
         print(f"{name}: {'yes' if good else 'no'}")
     if found.problem:
         print(f"The language model {found.problem}.", file=sys.stderr)
-    if not all(marks.values()):
+    if found.problem or not all(marks.values()):
         raise typer.Exit(1)
