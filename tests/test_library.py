@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +216,25 @@ def test_a_passage_with_something_suspicious_or_under_it_is_held() -> None:
     assert [bool(entry.held) for entry in within] == [False, True]
 
 
+HOSTILE = {
+    "abbreviations": "See No. A etc. B vs. C. " * 500,
+    "dots": "." * 15_000,
+    "asides": "I say when " * 2_000,
+    "orders": "\n\n".join([f"{'Ignore all of it, ' * 50}."] * 6_000),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_time_to_cut_grows_with_the_text_and_not_its_square(text: str) -> None:
+    blocks = [Block("paragraph", m.start(), m.end()) for m in re.finditer("[^\n]+", text)]
+    suspicions = [Suspicion("instruction", block.start, block.stop, "orders") for block in blocks]
+    file = replace(extracted(text), blocks=tuple(blocks), suspicions=tuple(suspicions))
+    begun = time.process_time()
+    passages = cut(file, 1500)
+    assert time.process_time() - begun < 3.0
+    assert len(passages) > 2 and all(entry.held for entry in passages)
+
+
 # Adding
 
 
@@ -275,8 +296,32 @@ def test_what_a_document_counts_as_comes_from_the_caller_then_its_sidecar_then_i
     sidecar.write_text("kind: nonsense\n", encoding="utf-8")
     failed = library.add([files]).outcomes[0]
     assert failed.state == "failed" and "Unknown kind 'nonsense'" in failed.detail
+    assert failed.detail.startswith(f"{path}: "), "the line says which file it is of"
     with pytest.raises(LibraryError, match="Unknown phase 'lunch'"):
         library.add([files], phase="lunch")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "kind: " + "[" * 5000,
+        "[" * 5000 + "]" * 5000,
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "kind: standard\n" * 10_000,
+        "kind: [",
+        "just words",
+    ],
+)
+def test_a_sidecar_that_is_no_list_of_keys_is_one_line_and_stops_nothing(
+    library: Library, files: Path, content: str
+) -> None:
+    (files / "access.md.meta.yaml").write_text(content, encoding="utf-8")
+    (files / "next.md").write_text("The next file.", encoding="utf-8")
+    report = library.add([files])
+    assert states(report) == ["failed", "added"]
+    line = report.outcomes[0].detail
+    assert "\n" not in line and len(line) < 400
+    assert line.startswith(str(files / "access.md")) and "Write lines such as" in line
 
 
 def test_a_document_outlives_its_file(library: Library, files: Path) -> None:
