@@ -188,15 +188,25 @@ def test_a_record_within_a_record(give: Give) -> None:
     }
     assert blocks(give("a.json", json.dumps(nested))) == [
         ("heading", 1, "Risk"),
+        ("paragraph", 0, "owner team: ML"),
         (
             "paragraph",
             0,
-            "owner team: ML\n"
             "notes: A first sentence that is too long to be one of the words of a list.\nTwo.",
         ),
         ("heading", 2, "controls"),
         ("heading", 3, "C1"),
         ("paragraph", 0, "how: a, b"),
+    ]
+
+
+def test_the_text_of_a_record_is_parted_from_its_fields(give: Give) -> None:
+    says = "A shuttle that drove itself hit a lorry on its first day in the city."
+    record = {"_id": "ObjectId(1)", "date": "2017", "reports": "[1,2]", "said": says, "by": "AIID"}
+    assert blocks(give("a.json", json.dumps([record]))) == [
+        ("paragraph", 0, "_id: ObjectId(1)\ndate: 2017\nreports: [1,2]"),
+        ("paragraph", 0, f"said: {says}"),
+        ("paragraph", 0, "by: AIID"),
     ]
 
 

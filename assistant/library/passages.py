@@ -43,6 +43,12 @@ _CONTENTS = re.compile(r"(?:…|(?:\s?\.){4,})\s*\d{0,4}\s*$")
 _FIELD = re.compile(r"^[\w .-]{1,40}: ", re.MULTILINE)
 _RECORD = 4
 """So many fields in one segment are a record, not a statement."""
+_LISTS = re.compile(
+    r"(?:^|› )(?:[\d.]+ |[A-Z]\. |[IVX]+\. )?(?:references|bibliography|works cited|further reading"
+    r"|(?:table of )?contents|acknowledge?ments|contributors)$",
+    re.IGNORECASE,
+)
+"""Titles under which works and people are named, and nothing is said."""
 _OPENING = 7
 """With no more words, what ends with a colon says nothing without what follows."""
 
@@ -243,6 +249,11 @@ def says_something(text: str) -> bool:
         and not _CONTENTS.search(text)
         and len(_FIELD.findall(text)) < _RECORD
     )
+
+
+def only_lists(title: str) -> bool:
+    """Whether nothing under a passage's title is a statement: references, contents, thanks."""
+    return _LISTS.search(title) is not None
 
 
 def _trimmed(text: str, start: int, stop: int, dropped: str | None = None) -> Iterator[Segment]:
