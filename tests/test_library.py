@@ -19,15 +19,17 @@ import numpy as np
 import pytest
 
 from assistant import Assistant, LibraryError, QuestionError, Settings
+from assistant.answering import find
 from assistant.documents import load_corpus
 from assistant.documents.extracted import Block, Extracted, Suspicion
+from assistant.generation import extract
 from assistant.index import build_index, open_index
 from assistant.library import Library, Shelf
 from assistant.library.database import FILE
 from assistant.library.outliers import outliers
 from assistant.library.passages import cut, says_something, sentences
 from assistant.ranking import load_ranking
-from assistant.retrieval import Retriever
+from assistant.retrieval import Filters, Retriever
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_corpus_check import pdf
 
@@ -781,3 +783,44 @@ def test_what_only_lists_contents_is_not_found(asker: Assistant, tmp_path: Path)
     path.write_text("# Contents\n\nAPI keys of the gateway … 45\n", encoding="utf-8")
     assert states(asker.library.add([path], collection="acme")) == ["added"]
     assert list(asker.search(KEYS, collection="acme")) == []
+
+
+def test_references_are_not_quoted_and_questions_only_where_nothing_else_is(
+    asker: Assistant, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.md"
+    path.write_text(
+        "# Rotation\n\nHow often must API keys of the gateway be rotated? Rotate gateway API keys often."
+        "\n\n# References\n\nLee, API keys of the gateway must be rotated often, Acme Press.\n",
+        encoding="utf-8",
+    )
+    asker.library.add([path])
+    quoted = [s.text for s in asker.ask(KEYS, collection="documents").statements]
+    assert quoted == ["Rotate gateway API keys often."]
+    path.write_text(
+        "# Checklist\n\nHow often are API keys of the gateway rotated?", encoding="utf-8"
+    )
+    asker.library.add([path])
+    quoted = [s.text for s in asker.ask(KEYS, collection="documents").statements]
+    assert quoted == ["How often are API keys of the gateway rotated?"]
+
+
+def test_of_passages_as_relevant_the_nearest_sentence_leads(
+    asker: Assistant, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.md"
+    path.write_text(
+        "# Keys of the gateway, rotated\n\nAPI keys of the gateway must be rotated; staff ask how.\n\n"
+        "# Months\n\nOften API keys of the gateway must be rotated. "
+        "Doors open late, lasers hum, coffee is hot, paper is white, and snow falls.\n",
+        encoding="utf-8",
+    )
+    asker.library.add([path])
+    found = find(KEYS, asker._retriever, Filters(collections=("documents",)))
+    nearest, other = found.retrieved.hits
+    hits = (replace(other, relevance=0.9), replace(nearest, relevance=0.88))
+    (first, *_) = extract(found.question, replace(found.retrieved, hits=hits), asker.index)
+    assert first.spans[0].provision is nearest.provision
+    hits = (replace(other, relevance=0.9), replace(nearest, relevance=0.8))
+    (first, *_) = extract(found.question, replace(found.retrieved, hits=hits), asker.index)
+    assert first.spans[0].provision is other.provision, "what is less relevant does not lead"
