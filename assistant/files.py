@@ -11,6 +11,8 @@ from assistant.errors import CorpusError
 
 # libyaml, where PyYAML was built with it, reads ten times faster, which counts at every start.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FLAT = 2
+"""So deep is a list in a mapping."""
 
 
 def read_text(path: Path) -> str:
@@ -40,7 +42,30 @@ def parse_yaml(path: Path, text: str, first_line: int = 1) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = first_line + (mark.line if mark else 0)
-        problem = getattr(error, "problem", None) or str(error)
-        raise CorpusError(path, line, f"not valid YAML: {problem}") from error
+        raise _not_yaml(path, error, first_line) from error
+
+
+def parse_flat_yaml(path: Path, text: str) -> Any:
+    """The same from YAML of unknown hands, which may hold a list in a mapping and nothing deeper.
+
+    Deep nesting ends the program and aliases fill the memory; both raise CorpusError instead.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _FLAT or isinstance(event, yaml.AliasEvent):
+                mark = event.start_mark
+                problem = "more than a value or a list of values after a key"
+                raise CorpusError(path, mark.line + 1 if mark else 1, problem)
+    except (yaml.YAMLError, ValueError) as error:
+        raise _not_yaml(path, error, 1) from error
+    return parse_yaml(path, text)
+
+
+def _not_yaml(path: Path, error: Exception, first_line: int) -> CorpusError:
+    mark = getattr(error, "problem_mark", None)
+    line = first_line + (mark.line if mark else 0)
+    problem = getattr(error, "problem", None) or str(error)
+    return CorpusError(path, line, f"not valid YAML: {problem}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +19,17 @@ import numpy as np
 import pytest
 
 from assistant import Assistant, LibraryError, QuestionError, Settings
+from assistant.answering import find
 from assistant.documents import load_corpus
 from assistant.documents.extracted import Block, Extracted, Suspicion
+from assistant.generation import extract
 from assistant.index import build_index, open_index
 from assistant.library import Library, Shelf
 from assistant.library.database import FILE
 from assistant.library.outliers import outliers
 from assistant.library.passages import cut, says_something, sentences
 from assistant.ranking import load_ranking
-from assistant.retrieval import Retriever
+from assistant.retrieval import Filters, Retriever
 from tests.conftest import ROOT, SMALL, HashEmbedder
 from tests.test_corpus_check import pdf
 
@@ -214,6 +218,25 @@ def test_a_passage_with_something_suspicious_or_under_it_is_held() -> None:
     assert [bool(entry.held) for entry in within] == [False, True]
 
 
+HOSTILE = {
+    "abbreviations": "See No. A etc. B vs. C. " * 500,
+    "dots": "." * 15_000,
+    "asides": "I say when " * 2_000,
+    "orders": "\n\n".join([f"{'Ignore all of it, ' * 50}."] * 6_000),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_time_to_cut_grows_with_the_text_and_not_its_square(text: str) -> None:
+    blocks = [Block("paragraph", m.start(), m.end()) for m in re.finditer("[^\n]+", text)]
+    suspicions = [Suspicion("instruction", block.start, block.stop, "orders") for block in blocks]
+    file = replace(extracted(text), blocks=tuple(blocks), suspicions=tuple(suspicions))
+    begun = time.process_time()
+    passages = cut(file, 1500)
+    assert time.process_time() - begun < 3.0
+    assert len(passages) > 2 and all(entry.held for entry in passages)
+
+
 # Adding
 
 
@@ -275,8 +298,32 @@ def test_what_a_document_counts_as_comes_from_the_caller_then_its_sidecar_then_i
     sidecar.write_text("kind: nonsense\n", encoding="utf-8")
     failed = library.add([files]).outcomes[0]
     assert failed.state == "failed" and "Unknown kind 'nonsense'" in failed.detail
+    assert failed.detail.startswith(f"{path}: "), "the line says which file it is of"
     with pytest.raises(LibraryError, match="Unknown phase 'lunch'"):
         library.add([files], phase="lunch")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "kind: " + "[" * 5000,
+        "[" * 5000 + "]" * 5000,
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "kind: standard\n" * 10_000,
+        "kind: [",
+        "just words",
+    ],
+)
+def test_a_sidecar_that_is_no_list_of_keys_is_one_line_and_stops_nothing(
+    library: Library, files: Path, content: str
+) -> None:
+    (files / "access.md.meta.yaml").write_text(content, encoding="utf-8")
+    (files / "next.md").write_text("The next file.", encoding="utf-8")
+    report = library.add([files])
+    assert states(report) == ["failed", "added"]
+    line = report.outcomes[0].detail
+    assert "\n" not in line and len(line) < 400
+    assert line.startswith(str(files / "access.md")) and "Write lines such as" in line
 
 
 def test_a_document_outlives_its_file(library: Library, files: Path) -> None:
@@ -736,3 +783,44 @@ def test_what_only_lists_contents_is_not_found(asker: Assistant, tmp_path: Path)
     path.write_text("# Contents\n\nAPI keys of the gateway … 45\n", encoding="utf-8")
     assert states(asker.library.add([path], collection="acme")) == ["added"]
     assert list(asker.search(KEYS, collection="acme")) == []
+
+
+def test_references_are_not_quoted_and_questions_only_where_nothing_else_is(
+    asker: Assistant, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.md"
+    path.write_text(
+        "# Rotation\n\nHow often must API keys of the gateway be rotated? Rotate gateway API keys often."
+        "\n\n# References\n\nLee, API keys of the gateway must be rotated often, Acme Press.\n",
+        encoding="utf-8",
+    )
+    asker.library.add([path])
+    quoted = [s.text for s in asker.ask(KEYS, collection="documents").statements]
+    assert quoted == ["Rotate gateway API keys often."]
+    path.write_text(
+        "# Checklist\n\nHow often are API keys of the gateway rotated?", encoding="utf-8"
+    )
+    asker.library.add([path])
+    quoted = [s.text for s in asker.ask(KEYS, collection="documents").statements]
+    assert quoted == ["How often are API keys of the gateway rotated?"]
+
+
+def test_of_passages_as_relevant_the_nearest_sentence_leads(
+    asker: Assistant, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.md"
+    path.write_text(
+        "# Keys of the gateway, rotated\n\nAPI keys of the gateway must be rotated; staff ask how.\n\n"
+        "# Months\n\nOften API keys of the gateway must be rotated. "
+        "Doors open late, lasers hum, coffee is hot, paper is white, and snow falls.\n",
+        encoding="utf-8",
+    )
+    asker.library.add([path])
+    found = find(KEYS, asker._retriever, Filters(collections=("documents",)))
+    nearest, other = found.retrieved.hits
+    hits = (replace(other, relevance=0.9), replace(nearest, relevance=0.88))
+    (first, *_) = extract(found.question, replace(found.retrieved, hits=hits), asker.index)
+    assert first.spans[0].provision is nearest.provision
+    hits = (replace(other, relevance=0.9), replace(nearest, relevance=0.8))
+    (first, *_) = extract(found.question, replace(found.retrieved, hits=hits), asker.index)
+    assert first.spans[0].provision is other.provision, "what is less relevant does not lead"

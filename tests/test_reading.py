@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -184,15 +188,25 @@ def test_a_record_within_a_record(give: Give) -> None:
     }
     assert blocks(give("a.json", json.dumps(nested))) == [
         ("heading", 1, "Risk"),
+        ("paragraph", 0, "owner team: ML"),
         (
             "paragraph",
             0,
-            "owner team: ML\n"
             "notes: A first sentence that is too long to be one of the words of a list.\nTwo.",
         ),
         ("heading", 2, "controls"),
         ("heading", 3, "C1"),
         ("paragraph", 0, "how: a, b"),
+    ]
+
+
+def test_the_text_of_a_record_is_parted_from_its_fields(give: Give) -> None:
+    says = "A shuttle that drove itself hit a lorry on its first day in the city."
+    record = {"_id": "ObjectId(1)", "date": "2017", "reports": "[1,2]", "said": says, "by": "AIID"}
+    assert blocks(give("a.json", json.dumps([record]))) == [
+        ("paragraph", 0, "_id: ObjectId(1)\ndate: 2017\nreports: [1,2]"),
+        ("paragraph", 0, f"said: {says}"),
+        ("paragraph", 0, "by: AIID"),
     ]
 
 
@@ -608,6 +622,23 @@ def test_one_child_reads_many_files_and_is_replaced_when_it_dies(
             own.read(path)
         assert own.read(path).title == "A"
     assert set(children()) == others, "no child is left behind"
+
+
+def test_a_child_that_waits_for_its_next_file_does_not_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("# A\n\nText.\n")
+    limits = {**asdict(Limits()), "seconds": -4}  # with the grace, it would end after one second
+    with subprocess.Popen(
+        [sys.executable, "-m", "assistant.documents.child", json.dumps(limits)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdin and child.stdout
+        for pause in (1.5, 0):
+            child.stdin.write(json.dumps(str(path)).encode() + b"\n")
+            child.stdin.flush()
+            assert json.loads(child.stdout.readline())["title"] == "A"
+            time.sleep(pause)
 
 
 def test_the_childs_memory_does_not_grow_with_the_number_of_files(

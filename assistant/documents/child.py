@@ -29,6 +29,8 @@ _MODULES = {
     "json": "records",
     "yaml": "records",
 }
+_GRACE_S = 5
+"""So long after a file's time the parent, which keeps that limit, is taken to be gone."""
 
 
 def main() -> None:
@@ -39,10 +41,16 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb") as replies, os.fdopen(0, "rb") as paths:
         os.dup2(2, 1)
         for line in paths:
-            if hasattr(signal, "alarm"):  # a child whose parent is gone ends by itself
-                signal.alarm(math.ceil(limits["seconds"]) + 5)
+            _end_after(math.ceil(limits["seconds"]) + _GRACE_S)
             replies.write(json.dumps(_answer(Path(json.loads(line)), limits)).encode() + b"\n")
             replies.flush()
+            _end_after(0)  # the next file may be minutes away, while the parent embeds
+
+
+def _end_after(seconds: int) -> None:
+    """End by itself then, in case the parent is gone; 0: not at all. Windows cannot."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
 
 
 def _limit_memory(limit: int) -> None:

@@ -31,6 +31,8 @@ CORROBORATING = 10
 _NEAR = {"own": 0.3, "action": 0.6, "requirement": 0.6, "evidence": 0.4}
 _LEADS = 0.8
 """Which share of the best relevance a rule needs to lead an answer before an incident or study."""
+_AS_GOOD = 0.95
+"""The same for passages of the library, among which the nearest sentence then leads."""
 SAME = 0.72
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.5
@@ -162,15 +164,29 @@ class _Extractor:
             self._corroborate(draft)
 
     def _lead(self, hits: Sequence[Hit]) -> Hit:
-        """The hit that answers: the best one, and not an incident or study unless asked for those."""
+        """The hit that answers: the best one, and not an incident or study unless asked for those.
+
+        Of passages of the library that are as relevant, the one whose sentence is nearest.
+        """
+        lead = hits[0]
         if not self.question.events:
             for hit in hits[:5]:
                 if (
                     hit.document.source.binding != "evidence"
                     and hit.relevance >= _LEADS * hits[0].relevance
                 ):
-                    return hit
-        return hits[0]
+                    lead = hit
+                    break
+        if lead.provision.id not in self.found.sentences:
+            return lead
+        as_good = [
+            hit
+            for hit in hits[:5]
+            if hit.provision.id in self.found.sentences
+            and hit.document.source.binding == lead.document.source.binding
+            and hit.relevance >= _AS_GOOD * lead.relevance
+        ]
+        return max(as_good, key=lambda hit: max(map(self._cosine, self._spans(hit.provision))))
 
     def _direct(self, lead: Hit) -> Span:
         """The lead's opening sentence, unless another of its statements is clearly nearer.

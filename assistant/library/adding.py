@@ -20,7 +20,7 @@ from typing import Literal, get_args
 from assistant.documents.extracted import Extracted
 from assistant.documents.reading import Limits, Reader
 from assistant.embedding import Embedder, Vectors
-from assistant.errors import CorpusError, FileRefused, LibraryError
+from assistant.errors import FileRefused, LibraryError
 from assistant.library.metadata import SIDECAR, Metadata, describe, sidecar
 from assistant.library.outliers import REASON, outliers
 from assistant.library.passages import Passage, cut
@@ -206,8 +206,8 @@ class Adder:
                 for job in jobs:
                     try:
                         known = self._known(job, dry_run)
-                    except (LibraryError, CorpusError) as error:
-                        known = Outcome(job.path, "failed", str(error))
+                    except LibraryError as error:
+                        known = _failed(job, error)
                     if known is not None:
                         yield job, known
                         continue
@@ -258,8 +258,10 @@ class Adder:
     def _read(self, job: Job, reading: Future[Extracted]) -> tuple[Job, Outcome | _Read]:
         try:
             return job, self._cut(job, reading.result())
-        except (FileRefused, LibraryError, CorpusError) as error:
+        except FileRefused as error:
             return job, Outcome(job.path, "failed", str(error))
+        except LibraryError as error:
+            return job, _failed(job, error)
 
     def _cut(self, job: Job, extracted: Extracted) -> _Read:
         stated = {**extracted.metadata, **sidecar(job.path)}
@@ -302,6 +304,11 @@ class Adder:
         for place in outliers(vectors, self._shipped):
             passages[place] = replace(passages[place], held=passages[place].held or REASON)
         return replace(entry, passages=passages)
+
+
+def _failed(job: Job, error: LibraryError) -> Outcome:
+    """What became of a file for a reason that does not name it."""
+    return Outcome(job.path, "failed", f"{job.path}: {error}")
 
 
 def _stored(entry: _Read, written: Written) -> Outcome:

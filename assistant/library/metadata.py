@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.errors import LibraryError
-from assistant.files import parse_yaml, read_text
+from assistant.errors import CorpusError, LibraryError
+from assistant.files import parse_flat_yaml, read_text
 from assistant.taxonomy import BINDINGS, Taxonomy
 
 SIDECAR = ".meta.yaml"
+_SIDECAR_BYTES = 64 * 2**10
 INTERNAL = "internal"
 """Binds inside an organisation: more than advice, and never law."""
 _BINDING_OF = {
@@ -45,14 +46,22 @@ def kinds(taxonomy: Taxonomy) -> tuple[str, ...]:
 def sidecar(path: Path) -> dict[str, str]:
     """What ``NAME.meta.yaml`` beside a file says of it; {} if there is none.
 
-    Raises CorpusError with the line if it is not YAML, LibraryError if it is not "key: value".
+    Raises LibraryError, with the line, if it is not "key: value".
     """
     beside = path.with_name(path.name + SIDECAR)
     if not beside.is_file():
         return {}
-    loaded = parse_yaml(beside, read_text(beside))
-    if not isinstance(loaded, dict):
-        raise LibraryError(f"{beside} is not 'key: value' lines. Write, say, 'kind: standard'.")
+    try:
+        if beside.stat().st_size > _SIDECAR_BYTES:
+            raise CorpusError(beside, 1, f"larger than {_SIDECAR_BYTES // 2**10} KiB")
+        loaded = parse_flat_yaml(beside, read_text(beside))
+        if not isinstance(loaded, dict):
+            raise CorpusError(beside, 1, "not 'key: value' lines")
+    except CorpusError as error:
+        raise LibraryError(
+            f"{beside.name} cannot be used (line {error.line}: {error.problem}). "
+            "Write lines such as 'kind: standard', or remove it."
+        ) from error
     return {str(key): _text(value) for key, value in loaded.items() if value is not None}
 
 

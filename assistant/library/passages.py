@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
-from assistant.documents.extracted import Block, Extracted
+from assistant.documents.extracted import Block, Extracted, Suspicion
 from assistant.types import Segment
 
 _WHOLE = 4
 """Lists and tables are cut, between items or rows, only beyond this many times the usual length."""
 _TITLE_CHARS = 120
-_END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s++(?=[\"'“‘(\[]?[^\W_a-z])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|approx|incl|resp|al|no|nos|art|arts|sec|para|ch|fig|figs|eq|vol|ed"
     r"|eds|pp|p|dr|mr|mrs|ms|prof|st|inc|ltd|corp|dept|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov"
     r"|dec|u\.s|u\.k|e\.u)|(?:^|\s)[A-Z]|(?:^|\n)\s*(?:\d+|[a-z]))\.\s*$",
     re.IGNORECASE,
 )
+_ABBREVIATION_CHARS = 40
+"""So far before a sentence's end an abbreviation is looked for, that a long paragraph takes no hours."""
 _RULES = "| \t\r\n"
 """What stands around a table's row."""
 _ITEM = re.compile(r"^[ \t]*(?:[-*•–◦▪]|\d{1,3}[.)]|\(?[a-z]{1,3}[.)])[ \t]+(?=\S)", re.MULTILINE)
@@ -27,7 +31,8 @@ _OBLIGES = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?<=\w )(?:when|where|how|whether|why)\b[^,;:]*\b(?:must|shall|should)\b", re.IGNORECASE
+    r"(?<=\w )(?:when|where|how|whether|why)\b[^,;:]{0,300}\b(?:must|shall|should)\b",
+    re.IGNORECASE,
 )
 """What must be done, told of rather than asked for: "it explains how keys should be kept"."""
 
@@ -38,6 +43,12 @@ _CONTENTS = re.compile(r"(?:…|(?:\s?\.){4,})\s*\d{0,4}\s*$")
 _FIELD = re.compile(r"^[\w .-]{1,40}: ", re.MULTILINE)
 _RECORD = 4
 """So many fields in one segment are a record, not a statement."""
+_LISTS = re.compile(
+    r"(?:^|› )(?:[\d.]+ |[A-Z]\. |[IVX]+\. )?(?:references|bibliography|works cited|further reading"
+    r"|(?:table of )?contents|acknowledge?ments|contributors)$",
+    re.IGNORECASE,
+)
+"""Titles under which works and people are named, and nothing is said."""
 _OPENING = 7
 """With no more words, what ends with a colon says nothing without what follows."""
 
@@ -81,6 +92,27 @@ class _Unit:
         return self.segments[-1].stop
 
 
+class _Suspicions:
+    """The suspicions of a file, of which a hostile one has as many as sentences, by their place."""
+
+    def __init__(self, suspicions: Iterable[Suspicion]) -> None:
+        self._all = sorted(suspicions, key=lambda suspicion: suspicion.start)
+        self._starts = [suspicion.start for suspicion in self._all]
+        self._reach = list(accumulate((suspicion.stop for suspicion in self._all), max))
+
+    def why_held(self, spans: Iterable[tuple[int, int]]) -> str:
+        """Why a passage that consists of these spans is held; "" if it is not."""
+        found = {
+            f"{suspicion.kind}: {suspicion.reason}": None
+            for start, stop in spans
+            for suspicion in self._all[
+                bisect_right(self._reach, start) : bisect_left(self._starts, stop)
+            ]
+            if start < suspicion.stop
+        }
+        return "; ".join(found)
+
+
 def cut(extracted: Extracted, max_chars: int) -> list[Passage]:
     """The passages of a document, in its order, each of at most ``max_chars`` characters.
 
@@ -88,6 +120,7 @@ def cut(extracted: Extracted, max_chars: int) -> list[Passage]:
     """
     passages: list[Passage] = []
     used: dict[str, int] = {}
+    suspicions = _Suspicions(extracted.suspicions)
     for section in _sections(extracted):
         names = [_name(extracted.text[head.start : head.stop]) for head in section.headings]
         title = " › ".join(filter(None, names[-2:])) or _name(extracted.title)
@@ -98,7 +131,7 @@ def cut(extracted: Extracted, max_chars: int) -> list[Passage]:
             start, stop = units[0].start, units[-1].stop
             segments = tuple(segment for unit in units for segment in unit.segments)
             spans = [(start, stop), *((head.start, head.stop) for head in section.headings)]
-            held = _why_held(extracted, spans)
+            held = suspicions.why_held(spans)
             passages.append(Passage(locator, title, start, stop, segments, held))
     return passages
 
@@ -107,16 +140,6 @@ def _name(heading: str) -> str:
     """A heading on one line, without Markdown's signs, of a length fit for a list."""
     clean = " ".join(heading.strip("#* \t\n").split())
     return clean if len(clean) <= _TITLE_CHARS else clean[: _TITLE_CHARS - 1].rstrip() + "…"
-
-
-def _why_held(extracted: Extracted, spans: Iterable[tuple[int, int]]) -> str:
-    found = {
-        f"{suspicion.kind}: {suspicion.reason}": None
-        for start, stop in spans
-        for suspicion in extracted.suspicions
-        if suspicion.start < stop and start < suspicion.stop
-    }
-    return "; ".join(found)
 
 
 def _sections(extracted: Extracted) -> Iterator[_Section]:
@@ -210,7 +233,8 @@ def sentences(text: str, start: int, stop: int) -> Iterator[Segment]:
     body = text[start:stop]
     begun = 0
     for end in _END.finditer(body):
-        if _ABBREVIATION.search(body[begun : end.end()]):
+        ending = body[max(begun, end.start() - _ABBREVIATION_CHARS) : end.end()].rstrip()
+        if _ABBREVIATION.search(ending):
             continue
         yield from _trimmed(text, start + begun, start + end.end())
         begun = end.end()
@@ -225,6 +249,11 @@ def says_something(text: str) -> bool:
         and not _CONTENTS.search(text)
         and len(_FIELD.findall(text)) < _RECORD
     )
+
+
+def only_lists(title: str) -> bool:
+    """Whether nothing under a passage's title is a statement: references, contents, thanks."""
+    return _LISTS.search(title) is not None
 
 
 def _trimmed(text: str, start: int, stop: int, dropped: str | None = None) -> Iterator[Segment]:

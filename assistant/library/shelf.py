@@ -22,9 +22,9 @@ import numpy as np
 from assistant.embedding import Embedder, Vectors
 from assistant.errors import LibraryError
 from assistant.library.database import connect, exists
-from assistant.library.passages import says_something
+from assistant.library.passages import only_lists, says_something
 from assistant.library.stored import read_document, read_provision, read_source, read_text
-from assistant.types import Document, Provision, Source
+from assistant.types import Document, Provision, Segment, Source
 
 _CANDIDATES = 40
 _COMMON = 2000
@@ -225,7 +225,9 @@ class Shelf:
         taken: list[int] = []
         for row in ranked:
             document, provision = self._place(int(state.numbers[row]))
-            segments = tuple(s for s in provision.segments if says_something(document.quote(s)))
+            if only_lists(provision.title):
+                continue
+            segments = _quotable(document, provision)
             if segments and not any(_are_versions(state, row, other) for other in taken):
                 taken.append(row)
                 yield row, document, replace(provision, segments=segments)
@@ -268,6 +270,13 @@ def _load(connection: sqlite3.Connection, model: str) -> _State:
         owners=np.searchsorted(numbers_of, table[:, 1]),
         held=table[:, 2].astype(bool),
     )
+
+
+def _quotable(document: Document, provision: Provision) -> tuple[Segment, ...]:
+    """What a passage says; what it asks only if it does nothing else, as a checklist."""
+    said = [s for s in provision.segments if says_something(document.quote(s))]
+    stated = [s for s in said if not document.quote(s).endswith("?")]
+    return tuple(stated or said)
 
 
 def _are_versions(state: _State, row: int, other: int) -> bool:

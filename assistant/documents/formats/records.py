@@ -17,6 +17,8 @@ from assistant.files import parse_yaml
 _TITLES = ("title", "name", "heading", "headline", "subject", "label", "id")
 _LONG_CHARS = 60
 """Entries of a list that are longer than this are parted by lines, not by commas."""
+_TEXT_WORDS = 12
+"""From so many words on a field is text: a paragraph, that its sentences stand apart from the fields."""
 _BODIES = ("text", "body", "content", "description")
 _SAVE = "Correct it, or save it anew from the program that made it"
 
@@ -79,13 +81,18 @@ def _add(value: Any, level: int, draft: Draft) -> None:
     title = _title(value)
     draft.add("heading", title, level=min(level, 6))
     inner = {key: entry for key, entry in value.items() if _records(entry)}
-    lines: list[str] = []
+    fields: list[str] = []
     for key, entry in value.items():
         if key not in inner and not (title and str(entry) == title):
-            lines += (
-                [str(entry)] if key in _BODIES and isinstance(entry, str) else _lines(key, entry)
-            )
-    draft.add("paragraph", "\n".join(lines))
+            named = "" if key in _BODIES and isinstance(entry, str) else key
+            for line in _lines(named, entry):
+                if len(line.split()) < _TEXT_WORDS:
+                    fields.append(line)
+                    continue
+                draft.add("paragraph", "\n".join(fields))
+                draft.add("paragraph", line)
+                fields = []
+    draft.add("paragraph", "\n".join(fields))
     for key, entry in inner.items():
         below = level + 1
         draft.add("heading", str(key), level=min(below, 6))
