@@ -12,6 +12,7 @@ TOLERANCE: Mapping[str, float] = {
     "nDCG@10": 0.01,
     "R(rel=2)@5": 0.015,
     "R(rel=2)@20": 0.01,
+    "Success(rel=2)@20": 0.01,
     "RR(rel=2)": 0.015,
     "first": 0.02,
     "correct outcome": 0.01,

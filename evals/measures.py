@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import ir_measures
 import numpy as np
 
-RANKING = ("nDCG@10", "R(rel=2)@5", "R(rel=2)@20", "RR(rel=2)")
+RANKING = ("nDCG@10", "R(rel=2)@5", "R(rel=2)@20", "Success(rel=2)@20", "RR(rel=2)")
+"""Success: 1 if a provision that answers is among the first 20, however many others are not."""
 
 
 def ranking_by_question(

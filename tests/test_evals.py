@@ -235,6 +235,7 @@ def test_ranking_measures_are_those_computed_by_hand() -> None:
     assert found["nDCG@10"] == pytest.approx(gained / ideal)
     assert found["R(rel=2)@5"] == pytest.approx(1 / 2)
     assert found["R(rel=2)@20"] == pytest.approx(1.0)
+    assert found["Success(rel=2)@20"] == 1.0
     assert found["RR(rel=2)"] == pytest.approx(1 / 2)
 
 
@@ -246,9 +247,20 @@ def test_ranking_beyond_the_cutoff_does_not_count() -> None:
     assert found["RR(rel=2)"] == pytest.approx(1 / 11)
 
 
-def test_a_help_alone_is_neither_recall_nor_reciprocal_rank() -> None:
+@pytest.mark.parametrize(("place", "success"), [(20, 1.0), (21, 0.0)])
+def test_success_is_one_answering_provision_among_the_first_twenty(
+    place: int, success: float
+) -> None:
+    gold = {"q": {"a": 2, "b": 2, "c": 2, "d": 2, "help": 1}}
+    ranked = {"q": {"help": 99.0, **{f"x{n}": 50.0 - n for n in range(place - 2)}, "a": 1.0}}
+    found = ranking_by_question(gold, ranked)["q"]
+    assert found["Success(rel=2)@20"] == success
+    assert found["R(rel=2)@20"] == pytest.approx(success / 4)
+
+
+def test_a_help_alone_is_neither_recall_nor_success_nor_reciprocal_rank() -> None:
     found = ranking_by_question({"q": {"a": 2, "b": 1}}, {"q": {"b": 1.0}})["q"]
-    assert (found["R(rel=2)@5"], found["RR(rel=2)"]) == (0.0, 0.0)
+    assert (found["R(rel=2)@5"], found["Success(rel=2)@20"], found["RR(rel=2)"]) == (0.0, 0.0, 0.0)
     assert found["nDCG@10"] == pytest.approx(1 / (2 + 1 / math.log2(3)))
 
 
