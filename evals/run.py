@@ -1,7 +1,8 @@
 """Ask every question of a set and note what came back: ``python -m evals run``.
 
 The rows of a run are JSON Lines, one a question, appended as they are made, so that a run that was
-interrupted goes on where it stopped. A run belongs to one corpus version, question file and model.
+interrupted goes on where it stopped. A run belongs to one corpus version, question file, recipe, model
+and state of the program: rows of another are not taken over.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import assistant as program
 from assistant import Answer, Assistant
+from assistant.index.manifest import recipe_sha256
 from evals.questions import EvalQuestion
 
 DEPTH = 50
 """How many hits of a ranking are noted."""
+PROGRAM = (Path(program.__file__).parent, Path(__file__))
+"""The code that decides what a row holds."""
 
 
 def ask_in_context(assistant: Assistant, question: EvalQuestion) -> Answer:
@@ -39,7 +44,7 @@ def run_questions(
     assistant: Assistant,
     questions: Iterable[EvalQuestion],
     path: Path,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict[str, Any]]:
     """Ask all questions that ``path`` does not hold yet; returns all rows in question order."""
     questions = list(questions)
@@ -50,12 +55,12 @@ def run_questions(
         for line in ({"stamp": stamp}, *done.values()):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
         file.flush()
-        for question in questions:
+        for number, question in enumerate(questions, start=1):
             if question.id not in done:
                 done[question.id] = ask(assistant, question)
                 file.write(json.dumps(done[question.id], ensure_ascii=False) + "\n")
                 file.flush()
-            progress(1)
+            progress(number, len(questions))
     return [done[question.id] for question in questions]
 
 
@@ -111,10 +116,26 @@ def _supported(assistant: Assistant, answer: Answer) -> int:
 
 
 def _stamp(assistant: Assistant, questions: list[EvalQuestion]) -> str:
-    text = "\n".join(question.model_dump_json() for question in questions)
-    ranking = (assistant.settings.recipe / "ranking.json").read_text("utf-8")
-    parts = (assistant.corpus.sha256, ranking, text, assistant.settings.model)
+    settings = assistant.settings
+    parts = (
+        assistant.corpus.sha256,
+        recipe_sha256(settings.recipe),
+        (settings.recipe / "ranking.json").read_text("utf-8"),
+        "\n".join(question.model_dump_json() for question in questions),
+        settings.embedding_model,
+        settings.model,
+        code_sha256(*PROGRAM),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def code_sha256(*paths: Path) -> str:
+    """Digest of Python files, and of those in folders, with their places."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(path.parent)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path, stamp: str) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,24 @@ from evals.measures import RANKING, auroc, bootstrap_interval, mean, ranking_by_
 from evals.questions import EvalQuestion
 
 Rows = Sequence[Mapping[str, Any]]
+ANSWER = ("citation precision", "citation recall", "facts", "supported", "first", "phase correct")
+"""Measures of an answer that was given to a question with gold."""
+
+
+class ResultError(Exception):
+    """A file that is no result of a run."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What ``python -m evals run`` wrote to result.json; raises ResultError for another file."""
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        result["figures"], result["table"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(
+            f"{path} is no result of a run ({error!r}). Name the result.json in a run's folder."
+        ) from error
+    return dict(result)
 
 
 def per_question(questions: Sequence[EvalQuestion], rows: Rows) -> list[dict[str, Any]]:

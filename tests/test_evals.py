@@ -396,7 +396,9 @@ def test_equal_runs_pass(tmp_path: Path) -> None:
     old, new = result(tmp_path / "old.json", good()), result(tmp_path / "new.json", good())
     done = python("compare", old, new)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(TOLERANCE)
+    head, *lines = done.stdout.splitlines()
+    assert head == "questions: 11 in both runs, 0 in the old alone, 0 in the new alone"
+    assert [line.split(":")[0] for line in lines] == list(TOLERANCE)
     assert "REGRESSED" not in done.stdout
 
 
@@ -448,6 +450,22 @@ def test_runs_without_a_common_question_give_no_numbers(tmp_path: Path) -> None:
     assert all(math.isnan(entry.change) for entry in compare(table, others))
 
 
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"figures": {}}'], ids=str)
+def test_what_is_no_result_is_refused_in_a_sentence(
+    tmp_path: Path,
+    text: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, whole = tmp_path / "broken.json", result(tmp_path / "whole.json", good())
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    for arguments in (["report", path], ["compare", whole, path], ["compare", path, whole]):
+        monkeypatch.setattr("sys.argv", ["evals", *map(str, arguments)])
+        assert main() == 2
+        assert capsys.readouterr().err.startswith(f"{path} is no result of a run (")
+
+
 # Runs that go on where they stopped
 
 
@@ -488,11 +506,7 @@ IDS = [entry.id for entry in FIVE]
 
 
 def interrupt_after(count: int) -> Any:
-    done = 0
-
-    def progress(step: int) -> None:
-        nonlocal done
-        done += step
+    def progress(done: int, total: int) -> None:
         if done == count:
             raise KeyboardInterrupt
 
@@ -568,6 +582,69 @@ def test_rows_of_other_questions_are_not_taken_over(
     assert len(path.read_text("utf-8").splitlines()) == 6
 
 
+
+
+def test_rows_of_another_program_are_not_taken_over(
+    asker: Assistant, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, code = tmp_path / "rows.jsonl", tmp_path / "code.py"
+    monkeypatch.setattr(evals.run, "PROGRAM", (code,))
+    for text in ("one", "one", "other"):
+        code.write_text(text, encoding="utf-8")
+        run_questions(asker, FIVE, path)
+    assert asked == IDS * 2
+
+
+def test_a_program_is_told_by_its_files_and_their_places(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    file = tmp_path / "part" / "one.py"
+    file.write_text("x = 1\n", encoding="utf-8")
+    before = evals.run.code_sha256(tmp_path)
+    assert evals.run.code_sha256(tmp_path) == before
+    moved = file.rename(tmp_path / "one.py")
+    assert evals.run.code_sha256(tmp_path) != before
+    moved.rename(file).write_text("x = 2\n", encoding="utf-8")
+    assert evals.run.code_sha256(tmp_path) != before
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write_set(tmp_path / "set.jsonl", [data()])
+    monkeypatch.setattr(Assistant, "open", interrupt)
+    monkeypatch.setattr("sys.argv", ["evals", "run", str(path), "--out", str(tmp_path / "out")])
+    assert main() == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"id": "test-1"}, "the id test-1 is in two of the files"),
+        (
+            {"gold": [{"id": "example-guideline#EX99", "grade": 2}]},
+            "test-2: the corpus has no provision example-guideline#EX99",
+        ),
+        ({"phase": "lunch"}, "test-2: the taxonomy has no phase lunch"),
+    ],
+    ids=str,
+)
+def test_questions_that_the_corpus_cannot_answer_for_are_refused_before_any_is_asked(
+    asker: Assistant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    problem: str,
+) -> None:
+    paths = [write_set(tmp_path / "one.jsonl", [data()]), write_set(tmp_path / "two.jsonl", [data(id="test-2") | changes])]  # fmt: skip
+    monkeypatch.setattr(Assistant, "open", lambda *_, **__: nullcontext(asker))
+    out = tmp_path / "out"
+    monkeypatch.setattr("sys.argv", ["evals", "run", *map(str, paths), "--out", str(out)])
+    assert main() == 2
+    assert capsys.readouterr().err == f"{problem}\n"
+    assert not out.exists()
 # Reports
 
 
