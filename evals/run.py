@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,10 @@ def run_questions(
 
 
 def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
-    """One row: ranking, answer, confidence, time (with what was asked before); JSON-ready."""
+    """One row: ranking, answer, confidence, time (with what was asked before); JSON-ready.
+
+    same_again: whether the same question has the same answer once more; null where a model writes.
+    """
     begun = time.perf_counter()
     answer = ask_in_context(assistant, question)
     elapsed_ms = (time.perf_counter() - begun) * 1000
@@ -75,6 +79,7 @@ def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
         "kind": question.kind,
         "phase": question.phase,
         "topic": question.topic,
+        "source_kinds": _source_kinds(assistant, question),
         "ranking": ranking(assistant, answer),
         "outcome": answer.outcome,
         "reason": answer.reason,
@@ -90,7 +95,23 @@ def ask(assistant: Assistant, question: EvalQuestion) -> dict[str, Any]:
         "probability": confidence.probability,
         "features": dict(confidence.features),
         "elapsed_ms": elapsed_ms,
+        "same_again": _same_again(assistant, question, answer),
     }
+
+
+def _source_kinds(assistant: Assistant, question: EvalQuestion) -> list[str]:
+    """The kinds of the sources that answer a question."""
+    answering = [assistant.corpus.by_id[gold.id] for gold in question.gold if gold.grade == 2]
+    sources = assistant.corpus.by_source
+    return sorted({sources[entry.source_id].source.kind for entry in answering})
+
+
+def _same_again(assistant: Assistant, question: EvalQuestion, answer: Answer) -> bool | None:
+    """Whether asking once more gives the same answer but for its times; None with a model."""
+    if assistant.settings.model != "none":
+        return None
+    again = ask_in_context(assistant, question)
+    return replace(again, timings_ms={}) == replace(answer, timings_ms={})
 
 
 def cited(answer: Answer, numbers: Iterable[int]) -> list[str]:
