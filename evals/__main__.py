@@ -30,6 +30,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ from assistant.errors import CorpusError
 from assistant.generation import ChatModel, open_model
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
+from assistant.interfaces.cli.parts import progress_bar
 from assistant.recipe import read_recipe
 from assistant.taxonomy import load_taxonomy
 from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme, report
@@ -51,11 +53,11 @@ from evals.compare import compare
 from evals.corpus_check import check_corpus, read_allowed
 from evals.judge import ModelJudge, compare_judges
 from evals.pooling import Grades, JudgementError, judged, read_judgements, sheet
-from evals.questions import EvalQuestion, QuestionSetError, load_questions
+from evals.questions import EvalQuestion, QuestionSetError, check_against, load_questions
 from evals.recorded import PREFIX, MissingReplies, Recorded
 from evals.run import ask_in_context, run_questions
 from evals.snippets import load_snippets, markdown, run_snippets
-from evals.summary import per_question, summarise
+from evals.summary import ResultError, per_question, read_result, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ROOT / "evals" / "questions"
@@ -130,15 +132,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask every question of the files; write rows, table and figures into the output folder."""
     questions = [question for path in arguments.questions for question in load_questions(path)]
     model = _model(arguments) if arguments.model else None
-    with _assistant(arguments.corpus, model) as assistant, Progress(transient=True) as bar:
+    with progress_bar() as advance, _assistant(arguments.corpus, model, advance) as assistant:
+        check_against(questions, assistant.corpus)
         if isinstance(model, Recorded):
             model.rehearse(partial(ask_in_context, assistant), questions)
-        task = bar.add_task("Asking", total=len(questions))
         rows = run_questions(
-            assistant,
-            questions,
-            arguments.out / "rows.jsonl",
-            lambda count: bar.advance(task, count),
+            assistant, questions, arguments.out / "rows.jsonl", partial(advance, "Asking")
         )
         version = assistant.corpus.version
     table = per_question(questions, rows)
@@ -149,12 +148,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _assistant(corpus_folder: Path | None, model: ChatModel | None) -> Assistant:
+def _assistant(
+    corpus_folder: Path | None, model: ChatModel | None, progress: Callable[[str, int, int], None]
+) -> Assistant:
     settings = Settings(library=NO_LIBRARY)
     if corpus_folder is not None:
         cache = corpus_folder.resolve().parent / f".{corpus_folder.name}-index"
         settings = load_settings(corpus=corpus_folder, cache=cache, library=NO_LIBRARY)
-    assistant = Assistant.open(replace(settings, model=model.name) if model else settings)
+    settings = replace(settings, model=model.name) if model else settings
+    assistant = Assistant.open(settings, progress=progress)
     if model:
         assistant._models[model.name] = model
     return assistant
@@ -162,7 +164,7 @@ def _assistant(corpus_folder: Path | None, model: ChatModel | None) -> Assistant
 
 def keep(arguments: argparse.Namespace) -> int:
     """Keep the figures of a run under evals/results, for the README."""
-    result = json.loads(arguments.result.read_text("utf-8"))
+    result = read_result(arguments.result)
     kept = {
         "title": arguments.title,
         "corpus": result["corpus"],
@@ -229,9 +231,11 @@ def update_readme(arguments: argparse.Namespace) -> int:
 
 def compare_runs(arguments: argparse.Namespace) -> int:
     """Print the differences of two results; 1 if one regressed."""
-    old, new = (json.loads(path.read_text("utf-8")) for path in (arguments.old, arguments.new))
+    old, new = (read_result(path)["table"] for path in (arguments.old, arguments.new))
+    before, after = ({row["id"] for row in table} for table in (old, new))
+    print(f"questions: {len(before & after)} in both runs, {len(before - after)} in the old alone, {len(after - before)} in the new alone")  # fmt: skip
     failed = False
-    for difference in compare(old["table"], new["table"]):
+    for difference in compare(old, new):
         failed |= difference.regressed
         verdict = "REGRESSED" if difference.regressed else "ok"
         interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
@@ -243,7 +247,7 @@ def compare_runs(arguments: argparse.Namespace) -> int:
 
 def make_report(arguments: argparse.Namespace) -> int:
     """Write report.html and report.md beside a result."""
-    result: dict[str, Any] = json.loads(arguments.result.read_text("utf-8"))
+    result = read_result(arguments.result)
     title = f"{result['questions']} questions on corpus {result['corpus']}"
     page = report.html(title, result["figures"], result["table"])
     arguments.result.with_name("report.html").write_text(page, encoding="utf-8")
@@ -256,15 +260,13 @@ def make_report(arguments: argparse.Namespace) -> int:
 def judge(arguments: argparse.Namespace) -> int:
     """Let a language model judge the first statements of a run; print its verdicts as JSON."""
     model = _model(arguments)
-    result = json.loads((arguments.run_folder / "result.json").read_text("utf-8"))
+    result = read_result(arguments.run_folder / "result.json")
     lines = (arguments.run_folder / "rows.jsonl").read_text("utf-8").splitlines()[1:]
     by_id = {row["id"]: row for row in map(json.loads, lines)}
     rows = [by_id[entry["id"]] for entry in result["table"]]
-    with Progress(transient=True) as bar:
-        task = bar.add_task("Judging", total=len(rows))
-        found = compare_judges(
-            result["table"], rows, ModelJudge(model), lambda count: bar.advance(task, count)
-        )
+    with progress_bar() as advance:
+        step = partial(advance, "Judging")
+        found = compare_judges(result["table"], rows, ModelJudge(model), step)
     print(json.dumps({"model": model.name, **found}, indent=2))
     return 0
 
@@ -478,9 +480,14 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))
-    except (AssistantError, JudgementError, MissingReplies, QuestionSetError) as error:
+    except (AssistantError, JudgementError, MissingReplies, QuestionSetError, ResultError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "Interrupted. `run` goes on where it stopped when it is given again.", file=sys.stderr
+        )
+        return 130
 
 
 if __name__ == "__main__":

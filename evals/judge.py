@@ -58,7 +58,7 @@ def compare_judges(
     table: Sequence[Row],
     rows: Sequence[Row],
     judge: Judge,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """The verdicts of a judge beside those of the gold, on the answered questions with gold.
 
@@ -68,7 +68,7 @@ def compare_judges(
     gold = GoldJudge()
     scored: list[tuple[str, bool, bool]] = []
     unscored = 0
-    for entry, row in zip(table, rows, strict=True):
+    for done, (entry, row) in enumerate(zip(table, rows, strict=True), start=1):
         by_gold = gold.verdict(entry, "")
         if by_gold is not None:
             found = judge.verdict(entry, row["statements"][0]["text"])
@@ -76,7 +76,7 @@ def compare_judges(
                 unscored += 1
             else:
                 scored.append((entry["id"], found, by_gold))
-        progress(1)
+        progress(done, len(table))
     total = len(scored)
     return {
         "scored": total,

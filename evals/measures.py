@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ir_measures
 import numpy as np
 
-RANKING = ("nDCG@10", "R(rel=2)@5", "R(rel=2)@20", "RR(rel=2)")
+RANKING = ("nDCG@10", "R(rel=2)@5", "R(rel=2)@20", "Success(rel=2)@20", "RR(rel=2)")
+"""Success: 1 if a provision that answers is among the first 20, however many others are not."""
 
 
 def ranking_by_question(
@@ -39,18 +41,20 @@ def mean(values: Sequence[float]) -> float:
 
 def bootstrap_interval(
     values: Sequence[float],
-    statistic: Callable[[Sequence[float]], float] = mean,
+    statistic: Callable[..., Any] = np.mean,
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap 95 % interval of a statistic over questions; (NaN, NaN) of nothing."""
+    """Percentile bootstrap 95 % interval of a statistic over questions; (NaN, NaN) of nothing.
+
+    statistic: a reduction of NumPy's form, which takes an array and ``axis``.
+    """
     if not values:
         return math.nan, math.nan
     generator = np.random.default_rng(seed)
     array = np.asarray(values, dtype=float)
     drawn = generator.integers(0, len(array), size=(resamples, len(array)))
-    found = [statistic(list(array[row])) for row in drawn]
-    low, high = np.percentile(found, [2.5, 97.5])
+    low, high = np.percentile(statistic(array[drawn], axis=1), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -58,8 +62,29 @@ def auroc(positives: Sequence[float], negatives: Sequence[float]) -> float:
     """Probability that an answerable question scores above one that is not; ties count half."""
     if not positives or not negatives:
         return math.nan
-    above = sum((p > n) + 0.5 * (p == n) for p in positives for n in negatives)
-    return above / (len(positives) * len(negatives))
+    return float(_won(positives, negatives).mean())
+
+
+def auroc_interval(
+    positives: Sequence[float], negatives: Sequence[float], resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap 95 % interval of ``auroc``, both sides drawn anew, each for itself."""
+    if not positives or not negatives:
+        return math.nan, math.nan
+    generator = np.random.default_rng(seed)
+    of, against = (
+        generator.multinomial(size, np.full(size, 1 / size), size=resamples) / size
+        for size in (len(positives), len(negatives))
+    )
+    areas = (of @ _won(positives, negatives) * against).sum(axis=1)
+    low, high = np.percentile(areas, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _won(positives: Sequence[float], negatives: Sequence[float]) -> np.ndarray[Any, Any]:
+    """For each pair 1 if the positive is above, a half for a tie, else 0."""
+    above, below = np.asarray(positives)[:, None], np.asarray(negatives)[None, :]
+    return np.where(above == below, 0.5, above > below)
 
 
 def risk_coverage(

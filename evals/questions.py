@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assistant.documents import Corpus
 
 Kind = Literal[
     "answerable",
@@ -79,7 +82,7 @@ class EvalQuestion(BaseModel):
 
 
 class QuestionSetError(Exception):
-    """A question set breaks the schema; names file and line."""
+    """A question set breaks the schema, or asks for what the corpus has not; names the place."""
 
 
 def load_questions(path: Path) -> list[EvalQuestion]:
@@ -104,3 +107,17 @@ def load_questions(path: Path) -> list[EvalQuestion]:
     if not questions:
         raise QuestionSetError(f"{path}:1: no question in the file")
     return questions
+
+
+def check_against(questions: Sequence[EvalQuestion], corpus: Corpus) -> None:
+    """Raise QuestionSetError for an id used twice, and for gold or a phase that a corpus has not."""
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise QuestionSetError(f"the id {question.id} is in two of the files")
+        seen.add(question.id)
+        for gold in question.gold:
+            if gold.id not in corpus.by_id:
+                raise QuestionSetError(f"{question.id}: the corpus has no provision {gold.id}")
+        if question.phase is not None and question.phase not in corpus.taxonomy.phases:
+            raise QuestionSetError(f"{question.id}: the taxonomy has no phase {question.phase}")

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evals.measures import RANKING, auroc, bootstrap_interval, mean, ranking_by_question
+from evals.measures import (
+    RANKING,
+    auroc,
+    auroc_interval,
+    bootstrap_interval,
+    mean,
+    ranking_by_question,
+)
 from evals.questions import EvalQuestion
 
 Rows = Sequence[Mapping[str, Any]]
+ANSWER = ("citation precision", "citation recall", "facts", "supported", "first", "phase correct")
+"""Measures of an answer that was given to a question with gold."""
+
+
+class ResultError(Exception):
+    """A file that is no result of a run."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What ``python -m evals run`` wrote to result.json; raises ResultError for another file."""
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        result["figures"], result["table"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(
+            f"{path} is no result of a run ({error!r}). Name the result.json in a run's folder."
+        ) from error
+    return dict(result)
 
 
 def per_question(questions: Sequence[EvalQuestion], rows: Rows) -> list[dict[str, Any]]:
@@ -28,28 +56,22 @@ def per_question(questions: Sequence[EvalQuestion], rows: Rows) -> list[dict[str
             "kind": question.kind,
             "phase": question.phase,
             "topic": question.topic,
+            "source kind": row["source_kinds"],
             "question": question.question,
             "answered": row["outcome"] == "answered",
             "probability": row["probability"],
             "elapsed_ms": row["elapsed_ms"],
             **ranked.get(question.id, dict.fromkeys(RANKING)),
             **_answer_measures(question, row),
+            "determinism": row["same_again"],
         }
         for question, row in zip(questions, rows, strict=True)
     ]
 
 
 def _answer_measures(question: EvalQuestion, row: Mapping[str, Any]) -> dict[str, float | None]:
-    names = (
-        "citation precision",
-        "citation recall",
-        "facts",
-        "supported",
-        "first",
-        "phase correct",
-    )
     if not question.answerable or row["outcome"] != "answered":
-        return dict.fromkeys(names)
+        return dict.fromkeys(ANSWER)
     relevant = {entry.id for entry in question.gold}
     answering = {entry.id for entry in question.gold if entry.grade == 2}
     statements = row["statements"]
@@ -72,7 +94,7 @@ def summarise(table: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
     Each entry has ``value``, ``low``, ``high`` and ``n`` (questions it rests on).
     """
     figures = {}
-    for name in (*RANKING, "citation precision", "citation recall", "facts", "supported", "first", "phase correct"):  # fmt: skip
+    for name in (*RANKING, *ANSWER, "determinism"):
         figures[name] = _figure([row[name] for row in table if row[name] is not None])
     answerable = [row for row in table if row["nDCG@10"] is not None]
     refusable = [row for row in table if row["nDCG@10"] is None]
@@ -81,14 +103,16 @@ def summarise(table: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
     for kind in sorted({row["kind"] for row in refusable}):
         answered = [float(row["answered"]) for row in refusable if row["kind"] == kind]
         figures[f"{kind} answered"] = _figure(answered)
-    area = auroc(
-        [row["probability"] for row in answerable], [row["probability"] for row in refusable]
+    positives, negatives = (
+        [float(row["probability"]) for row in rows] for rows in (answerable, refusable)
     )
-    figures["AUROC"] = {"value": area, "low": math.nan, "high": math.nan, "n": len(table)}
+    area, (low, high) = auroc(positives, negatives), auroc_interval(positives, negatives)
+    figures["AUROC"] = {"value": area, "low": low, "high": high, "n": len(table)}
     times = [row["elapsed_ms"] for row in table]
     for share in (50, 95):
         value = float(np.percentile(times, share)) if times else math.nan
-        figures[f"latency p{share} ms"] = {"value": value, "low": math.nan, "high": math.nan, "n": len(times)}  # fmt: skip
+        low, high = bootstrap_interval(times, partial(np.percentile, q=share))
+        figures[f"latency p{share} ms"] = {"value": value, "low": low, "high": high, "n": len(times)}  # fmt: skip
     return figures
 
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import evals.run
@@ -26,6 +28,7 @@ from evals.compare import TOLERANCE, compare
 from evals.measures import (
     RANKING,
     auroc,
+    auroc_interval,
     bootstrap_interval,
     mean,
     ranking_by_question,
@@ -33,7 +36,7 @@ from evals.measures import (
 )
 from evals.questions import EvalQuestion, QuestionSetError, load_questions
 from evals.run import run_questions
-from evals.summary import per_question, summarise
+from evals.summary import ANSWER, per_question, summarise
 from tests.conftest import ROOT, SMALL, HashEmbedder
 
 PICKLE = "example-guideline#EX01"
@@ -235,6 +238,7 @@ def test_ranking_measures_are_those_computed_by_hand() -> None:
     assert found["nDCG@10"] == pytest.approx(gained / ideal)
     assert found["R(rel=2)@5"] == pytest.approx(1 / 2)
     assert found["R(rel=2)@20"] == pytest.approx(1.0)
+    assert found["Success(rel=2)@20"] == 1.0
     assert found["RR(rel=2)"] == pytest.approx(1 / 2)
 
 
@@ -246,9 +250,20 @@ def test_ranking_beyond_the_cutoff_does_not_count() -> None:
     assert found["RR(rel=2)"] == pytest.approx(1 / 11)
 
 
-def test_a_help_alone_is_neither_recall_nor_reciprocal_rank() -> None:
+@pytest.mark.parametrize(("place", "success"), [(20, 1.0), (21, 0.0)])
+def test_success_is_one_answering_provision_among_the_first_twenty(
+    place: int, success: float
+) -> None:
+    gold = {"q": {"a": 2, "b": 2, "c": 2, "d": 2, "help": 1}}
+    ranked = {"q": {"help": 99.0, **{f"x{n}": 50.0 - n for n in range(place - 2)}, "a": 1.0}}
+    found = ranking_by_question(gold, ranked)["q"]
+    assert found["Success(rel=2)@20"] == success
+    assert found["R(rel=2)@20"] == pytest.approx(success / 4)
+
+
+def test_a_help_alone_is_neither_recall_nor_success_nor_reciprocal_rank() -> None:
     found = ranking_by_question({"q": {"a": 2, "b": 1}}, {"q": {"b": 1.0}})["q"]
-    assert (found["R(rel=2)@5"], found["RR(rel=2)"]) == (0.0, 0.0)
+    assert (found["R(rel=2)@5"], found["Success(rel=2)@20"], found["RR(rel=2)"]) == (0.0, 0.0, 0.0)
     assert found["nDCG@10"] == pytest.approx(1 / (2 + 1 / math.log2(3)))
 
 
@@ -271,7 +286,7 @@ def test_bootstrap_interval() -> None:
     assert low == pytest.approx(0.402, abs=0.02)
     assert high == pytest.approx(0.598, abs=0.02)
     assert bootstrap_interval(values) == (low, high)
-    assert bootstrap_interval(values, max) == (1.0, 1.0)
+    assert bootstrap_interval(values, np.max) == (1.0, 1.0)
 
 
 def test_auroc() -> None:
@@ -280,6 +295,16 @@ def test_auroc() -> None:
     assert auroc([0.1], [0.9]) == 0.0
     assert math.isnan(auroc([], [0.1]))
     assert math.isnan(auroc([0.1], []))
+
+
+def test_auroc_has_an_interval() -> None:
+    positives, negatives = [0.9] * 30 + [0.3] * 10, [0.5] * 20
+    low, high = auroc_interval(positives, negatives)
+    # The share of positives above, 0.75, with the normal approximation ± 1.96 · 0.068.
+    assert low == pytest.approx(0.616, abs=0.02)
+    assert high == pytest.approx(0.884, abs=0.02)
+    assert auroc_interval([0.9, 0.8], [0.1]) == pytest.approx((1.0, 1.0))
+    assert [math.isnan(value) for value in auroc_interval([0.9], [])] == [True, True]
 
 
 def test_risk_coverage() -> None:
@@ -302,6 +327,7 @@ def row(
     statement = {"text": "Do not unpickle.", "role": "answer", "cited": list(ranking[:1])}
     return {
         "id": name,
+        "source_kinds": ["guideline", "law"] if answered else [],
         "ranking": {entry: 10.0 - place for place, entry in enumerate(ranking)},
         "outcome": "answered" if answered else "abstained",
         "phases": ["model-selection"],
@@ -309,6 +335,7 @@ def row(
         "supported": 1 if answered else 0,
         "probability": probability,
         "elapsed_ms": 5.0,
+        "same_again": True,
     }
 
 
@@ -321,8 +348,8 @@ def test_rows_become_figures() -> None:
         question(id="test-5", kind="out-of-scope", gold=[], facts=[], phase=None),
     ]
     rows = [
-        row("test-1"),
-        row("test-2", ["x#1", PICKLE], probability=0.6),
+        row("test-1") | {"same_again": False},
+        row("test-2", ["x#1", PICKLE], probability=0.6) | {"elapsed_ms": 15.0},
         row("test-3", answered=False, probability=0.2),
         row("test-4", probability=0.6),
         row("test-5", answered=False, probability=0.1),
@@ -342,6 +369,10 @@ def test_rows_become_figures() -> None:
     assert figures["out-of-scope answered"]["value"] == 0.0
     # Pairs won of 3 answerable by 2 others: 0.9 both, 0.6 one and a tie, 0.2 one.
     assert figures["AUROC"]["value"] == pytest.approx(4.5 / 6)
+    assert figures["AUROC"]["low"] < figures["AUROC"]["value"] < figures["AUROC"]["high"]
+    assert (figures["determinism"]["value"], figures["determinism"]["n"]) == (0.8, 5)
+    latency = figures["latency p95 ms"]
+    assert (latency["value"], latency["low"], latency["high"]) == (pytest.approx(13.0), 5.0, 15.0)
 
 
 def test_figures_of_nothing_are_no_numbers() -> None:
@@ -384,7 +415,9 @@ def test_equal_runs_pass(tmp_path: Path) -> None:
     old, new = result(tmp_path / "old.json", good()), result(tmp_path / "new.json", good())
     done = python("compare", old, new)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(TOLERANCE)
+    head, *lines = done.stdout.splitlines()
+    assert head == "questions: 11 in both runs, 0 in the old alone, 0 in the new alone"
+    assert [line.split(":")[0] for line in lines] == list(TOLERANCE)
     assert "REGRESSED" not in done.stdout
 
 
@@ -433,7 +466,41 @@ def test_a_wrong_outcome_is_a_regression(tmp_path: Path, place: int, answered: b
 def test_runs_without_a_common_question_give_no_numbers(tmp_path: Path) -> None:
     table = json.loads(result(tmp_path / "one.json", good()).read_text("utf-8"))["table"]
     others = [entry | {"id": f"other-{place}"} for place, entry in enumerate(table)]
-    assert all(math.isnan(entry.change) for entry in compare(table, others))
+    found = compare(table, others)
+    assert found
+    assert all(math.isnan(entry.change) and entry.regressed for entry in found)
+
+
+def test_a_measure_without_values_is_not_compared(tmp_path: Path) -> None:
+    table = json.loads(result(tmp_path / "one.json", good()).read_text("utf-8"))["table"]
+    bare = [entry | {"facts": None, "phase correct": None} for entry in table]
+    found = [entry.measure for entry in compare(bare, bare)]
+    assert set(TOLERANCE) - set(found) == {"facts", "phase correct"}
+
+
+@pytest.mark.parametrize("name", ["supported", "determinism", "citation precision", "facts"])
+def test_a_worse_answer_is_a_regression(tmp_path: Path, name: str) -> None:
+    table = json.loads(result(tmp_path / "one.json", good()).read_text("utf-8"))["table"]
+    worse = [entry | {name: 0.5} if entry["id"] == "test-4" else entry for entry in table]
+    assert [(entry.measure, entry.lost) for entry in compare(table, worse) if entry.regressed] == [
+        (name, ("test-4",))
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"figures": {}}'], ids=str)
+def test_what_is_no_result_is_refused_in_a_sentence(
+    tmp_path: Path,
+    text: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, whole = tmp_path / "broken.json", result(tmp_path / "whole.json", good())
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    for arguments in (["report", path], ["compare", whole, path], ["compare", path, whole]):
+        monkeypatch.setattr("sys.argv", ["evals", *map(str, arguments)])
+        assert main() == 2
+        assert capsys.readouterr().err.startswith(f"{path} is no result of a run (")
 
 
 # Runs that go on where they stopped
@@ -476,11 +543,7 @@ IDS = [entry.id for entry in FIVE]
 
 
 def interrupt_after(count: int) -> Any:
-    done = 0
-
-    def progress(step: int) -> None:
-        nonlocal done
-        done += step
+    def progress(done: int, total: int) -> None:
         if done == count:
             raise KeyboardInterrupt
 
@@ -501,6 +564,8 @@ def test_a_run_notes_what_came_back(asker: Assistant, asked: list[str], tmp_path
     assert rows[0]["supported"] == len(rows[0]["statements"]) > 0
     assert (rows[4]["outcome"], rows[4]["statements"]) == ("abstained", [])
     assert "there is no EX37" in rows[4]["reason"]
+    assert [entry["same_again"] for entry in rows] == [True] * 5
+    assert [entry["source_kinds"] for entry in rows] == [["guideline"]] * 4 + [[]]
     # The follow-up is asked after what was asked before it.
     assert next(iter(rows[2]["ranking"])) == "example-guideline#EX02"
     lines = (tmp_path / "out" / "rows.jsonl").read_text("utf-8").splitlines()
@@ -556,6 +621,82 @@ def test_rows_of_other_questions_are_not_taken_over(
     assert len(path.read_text("utf-8").splitlines()) == 6
 
 
+@pytest.mark.parametrize(("second", "same"), [("one", True), ("another", False)])
+def test_an_answer_that_differs_when_asked_again_is_noted(
+    asker: Assistant, monkeypatch: pytest.MonkeyPatch, second: str, same: bool
+) -> None:
+    ask, notes = evals.run.ask_in_context, iter(["one", second])
+    monkeypatch.setattr(
+        evals.run, "ask_in_context", lambda *given: replace(ask(*given), note=next(notes))
+    )
+    assert evals.run.ask(asker, FIVE[0])["same_again"] is same
+
+
+def test_rows_of_another_program_are_not_taken_over(
+    asker: Assistant, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, code = tmp_path / "rows.jsonl", tmp_path / "code.py"
+    monkeypatch.setattr(evals.run, "PROGRAM", (code,))
+    for text in ("one", "one", "other"):
+        code.write_text(text, encoding="utf-8")
+        run_questions(asker, FIVE, path)
+    assert asked == IDS * 2
+
+
+def test_a_program_is_told_by_its_files_and_their_places(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    file = tmp_path / "part" / "one.py"
+    file.write_text("x = 1\n", encoding="utf-8")
+    before = evals.run.code_sha256(tmp_path)
+    assert evals.run.code_sha256(tmp_path) == before
+    moved = file.rename(tmp_path / "one.py")
+    assert evals.run.code_sha256(tmp_path) != before
+    moved.rename(file).write_text("x = 2\n", encoding="utf-8")
+    assert evals.run.code_sha256(tmp_path) != before
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write_set(tmp_path / "set.jsonl", [data()])
+    monkeypatch.setattr(Assistant, "open", interrupt)
+    monkeypatch.setattr("sys.argv", ["evals", "run", str(path), "--out", str(tmp_path / "out")])
+    assert main() == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"id": "test-1"}, "the id test-1 is in two of the files"),
+        (
+            {"gold": [{"id": "example-guideline#EX99", "grade": 2}]},
+            "test-2: the corpus has no provision example-guideline#EX99",
+        ),
+        ({"phase": "lunch"}, "test-2: the taxonomy has no phase lunch"),
+    ],
+    ids=str,
+)
+def test_questions_that_the_corpus_cannot_answer_for_are_refused_before_any_is_asked(
+    asker: Assistant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    problem: str,
+) -> None:
+    paths = [write_set(tmp_path / "one.jsonl", [data()]), write_set(tmp_path / "two.jsonl", [data(id="test-2") | changes])]  # fmt: skip
+    monkeypatch.setattr(Assistant, "open", lambda *_, **__: nullcontext(asker))
+    out = tmp_path / "out"
+    monkeypatch.setattr("sys.argv", ["evals", "run", *map(str, paths), "--out", str(out)])
+    assert main() == 2
+    assert capsys.readouterr().err == f"{problem}\n"
+    assert not out.exists()
+
+
 # Reports
 
 
@@ -596,8 +737,12 @@ def test_page_is_self_contained_and_escapes_what_it_shows() -> None:
     assert not any("//" in value or "url(" in value for _, value in page.attributes)
     assert "@import" not in text
     assert "url(" not in text
-    # As title, heading, topic and question, it is text.
-    assert page.texts.count(HOSTILE) == 4
+    # As title, heading, question, and topic in plot and table, it is text.
+    assert page.texts.count(HOSTILE) == 5
+    for key in ("kind", "phase", "source kind", "topic"):
+        assert f"nDCG@10 by {key}, with 95 % intervals" in page.texts
+    names = [*RANKING, "answered", *ANSWER, "Risk by coverage"]
+    assert [name for name in names if name not in page.texts] == []
 
 
 def test_markdown_gives_every_figure() -> None:
@@ -609,16 +754,27 @@ def test_markdown_gives_every_figure() -> None:
     by_name = {cells[0]: cells[1:] for cells in rows[2:]}
     assert by_name["RR(rel=2)"] == ["1.000", "1.000 – 1.000", "1"]
     assert by_name["unanswerable answered"] == ["0.000", "0.000 – 0.000", "1"]
-    assert by_name["AUROC"] == ["1.000", "", "2"]
-    assert by_name["latency p95 ms"] == ["5.0", "", "2"]
+    assert by_name["AUROC"] == ["1.000", "1.000 – 1.000", "2"]
+    assert by_name["latency p95 ms"] == ["5.0", "5.0 – 5.0", "2"]
     assert report.markdown(summarise([])).count("| – |  | 0 |") == len(summarise([]))
 
 
 def test_groups_have_their_means() -> None:
     text = report.by_group(hostile_table(), "kind", ["RR(rel=2)", "answered"])
     assert text.splitlines()[2:] == [
-        "| answerable | 1 | 1.000 | 1.000 |",
-        "| near-miss | 1 | – | 0.000 |",
+        "| answerable | 1 | 1.000 (1.00–1.00) | 1.000 (1.00–1.00) |",
+        "| near-miss | 1 | – | 0.000 (0.00–0.00) |",
+    ]
+
+
+def test_a_question_is_in_the_group_of_each_kind_of_source_that_answers_it() -> None:
+    questions = [question(id=f"test-{number}") for number in range(4)]
+    rows = [row(f"test-{number}", ["x#1"] if number else [PICKLE]) for number in range(4)]
+    rows[0]["source_kinds"] = ["law"]
+    text = report.by_group(per_question(questions, rows), "source kind", ["RR(rel=2)"])
+    assert text.splitlines()[2:] == [
+        "| guideline | 3 | 0.000 (0.00–0.00) |",
+        "| law | 4 | 0.250 (0.00–0.75) |",
     ]
 
 

@@ -59,7 +59,9 @@ def test_a_model_that_fails_gives_no_verdict() -> None:
 def test_the_command_prints_the_verdicts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "result.json").write_text(json.dumps({"table": TABLE}), encoding="utf-8")
+    (tmp_path / "result.json").write_text(
+        json.dumps({"figures": {}, "table": TABLE}), encoding="utf-8"
+    )
     lines = [json.dumps(line) for line in ({"stamp": "x"}, *RUN)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
     with replies({"": "no"}) as server:
