@@ -13,7 +13,7 @@ from assistant.answering import answer, find, say
 from assistant.checklists import PER_CONCERN, checklist
 from assistant.code_context import CodeContext
 from assistant.documents import Corpus, Link, Rereader, find_mentions, load_corpus
-from assistant.embedding import Vectors, open_embedder
+from assistant.embedding import Vectors, open_embedders
 from assistant.errors import AssistantClosed, IndexFailure, QuestionError
 from assistant.generation import NO_MODEL, ChatModel, LanguageModel, Replayed, open_model
 from assistant.index import Index, Progress, build_index, open_index
@@ -55,13 +55,15 @@ class Confidence:
     """Whether the corpus covers a question.
 
     probability: in 0..1, by the fitted logistic model. threshold: from which it answers.
-    features: the evidence, see ``ranking.CONFIDENCE``. vector: the question's embedding.
+    features: the evidence, see ``ranking.CONFIDENCE``. vector: the question's embedding, by the model
+    whose digest ``model`` is.
     """
 
     probability: float
     threshold: float
     features: Mapping[str, float]
     vector: Vectors
+    model: str
 
 
 class Assistant:
@@ -98,19 +100,20 @@ class Assistant:
         """
         settings = settings or load_settings()
         corpus = load_corpus(settings.corpus)
-        recipe = read_recipe(settings.recipe).model
+        recipe = read_recipe(settings.recipe)
         ranking = load_ranking(settings.recipe)
-        embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
+        embedders = open_embedders(settings.embedding_model, recipe, settings.cache)
         try:
-            index = open_index(corpus, settings, embedder)
+            index = open_index(corpus, settings, embedders.texts)
         except IndexFailure:
             if not build:
                 raise
             build_index(corpus, settings, progress)
-            embedder = open_embedder(settings.embedding_model, recipe, settings.cache)
-            index = open_index(corpus, settings, embedder)
-        shelf = Shelf(settings.library, embedder)
-        return cls(settings, corpus, index, Retriever(index, embedder, ranking, shelf))
+            embedders = open_embedders(settings.embedding_model, recipe, settings.cache)
+            index = open_index(corpus, settings, embedders.texts)
+        shelf = Shelf(settings.library, embedders.texts)
+        retriever = Retriever(index, embedders.texts, ranking, shelf, embedders.questions)
+        return cls(settings, corpus, index, retriever)
 
     def ask(
         self,
@@ -315,7 +318,8 @@ class Assistant:
         found = self._retriever.retrieve(read_question(question, self.corpus))
         ranking = self._retriever.ranking
         probability = covered(found.confidence, ranking)
-        return Confidence(probability, ranking.threshold, found.confidence, found.vector)
+        model = self._retriever.questions.digest
+        return Confidence(probability, ranking.threshold, found.confidence, found.vector, model)
 
     def _covers(self, question: str) -> bool:
         confidence = self.confidence(question[:MAX_CHARS])

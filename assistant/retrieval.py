@@ -24,7 +24,7 @@ from assistant.ranking import CONFIDENCE, Ranking, relevances
 from assistant.taxonomy import BINDINGS
 from assistant.types import Document, Provision, Source
 
-CANDIDATES = 40
+CANDIDATES = 60
 HITS = 50
 SHELVED = 8
 """How many passages of the library a question gets; their sentences are embedded for it."""
@@ -127,13 +127,19 @@ class Retrieved:
 class Retriever:
     """Ranks the provisions of an open index and of the library, if there is one.
 
-    Safe to use from several threads.
+    questions: embeds what is asked; the one of the texts unless given. Safe to use from several threads.
     """
 
     def __init__(
-        self, index: Index, embedder: Embedder, ranking: Ranking, shelf: Shelf | None = None
+        self,
+        index: Index,
+        embedder: Embedder,
+        ranking: Ranking,
+        shelf: Shelf | None = None,
+        questions: Embedder | None = None,
     ) -> None:
         self.index, self.embedder, self.ranking = index, embedder, ranking
+        self.questions = questions or embedder
         self.shelf = shelf or Shelf(None, embedder)
         self._holders = lru_cache(maxsize=20_000)(self._find_holders)
         provisions = index.corpus.provisions
@@ -149,7 +155,7 @@ class Retriever:
     ) -> Retrieved:
         """Rank provisions for a question; see Retrieved."""
         filters = filters.within(question.scope)
-        vector = self.embedder.embed([question.asked])[0]
+        vector = self.questions.embed([question.asked])[0]
         exact, unknown = self._look_up(question, filters)
         hits = self._hits(question, vector, filters)
         documents: Mapping[str, Document] = self.index.corpus.by_source
@@ -211,7 +217,7 @@ class Retriever:
 
     def _direction(self, vector: Vectors) -> float:
         """How far the question lies in the fitted direction; 0 for another embedding model."""
-        if self.ranking.direction_model != self.embedder.digest:
+        if self.ranking.direction_model != self.questions.digest:
             return 0.0
         return float(self.ranking.direction @ vector)
 

@@ -10,6 +10,8 @@
     code        ask questions that carry code, with it and alone, print the figures
     readme      rewrite what is generated of README.md and docs
     adapt       train the adapter of the embedding model on the corpus
+    adapt-questions
+                train the further adapter of what is asked
     fit         fit ranking and abstention on development questions
     checker     precision and recall of the checker of model answers
     faults      how many faults of a language model reach the user
@@ -34,19 +36,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
 from assistant import Assistant, AssistantError, Reply, Settings, load_settings
 from assistant.documents import Corpus, load_corpus, parse_document
-from assistant.embedding import bundled_model, file_sha256, open_embedder
+from assistant.embedding import bundled_model, file_sha256, load_model, open_embedder
 from assistant.errors import CorpusError
 from assistant.generation import ChatModel, open_model
 from assistant.index.manifest import recipe_sha256
 from assistant.index.rows import corpus_rows
 from assistant.interfaces.cli.parts import progress_bar
-from assistant.recipe import read_recipe
+from assistant.recipe import ModelRecipe, read_recipe
 from assistant.taxonomy import load_taxonomy
 from evals import NO_LIBRARY, attacks, checker, faults, fit, follow_ups, readme, report
 from evals.compare import compare
@@ -58,6 +60,9 @@ from evals.recorded import PREFIX, MissingReplies, Recorded
 from evals.run import ask_in_context, run_questions
 from evals.snippets import load_snippets, markdown, run_snippets
 from evals.summary import ResultError, per_question, read_result, summarise
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ROOT / "evals" / "questions"
@@ -280,29 +285,48 @@ def _model(arguments: argparse.Namespace) -> ChatModel:
 
 def adapt(arguments: argparse.Namespace) -> int:
     """Train index/adapter.safetensors; its digest, which is printed, belongs in recipe.toml."""
-    from sentence_transformers import SentenceTransformer
-
     from evals.adapt import train
 
     settings = Settings()
     recipe = read_recipe(settings.recipe)
-    model = SentenceTransformer(
-        str(bundled_model(recipe.model)),
-        device="cpu",
-        model_kwargs={"attn_implementation": "eager"},
-    )
+    corpus = load_corpus(settings.corpus)
     path = settings.recipe / "adapter.safetensors"
     with Progress() as bar:
         task = bar.add_task("Training", total=None)
         train(
-            model,
-            load_corpus(settings.corpus),
+            _trainable(replace(recipe.model, adapters=())),
+            corpus,
             recipe.max_chars,
             path,
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(f'sha256 = "{file_sha256(path)}"')
     return 0
+
+
+def adapt_questions(arguments: argparse.Namespace) -> int:
+    """Train index/question-adapter.safetensors on today's index; prints its digest for recipe.toml."""
+    from evals.adapt_questions import train_questions
+
+    settings = Settings(library=NO_LIBRARY)
+    path = settings.recipe / "question-adapter.safetensors"
+    judged = load_questions(ROOT / "evals" / "questions" / "training.jsonl")
+    with Assistant.open(settings) as assistant, Progress() as bar:
+        task = bar.add_task("Training", total=None)
+        train_questions(
+            _trainable(read_recipe(settings.recipe).model),
+            assistant.index,
+            judged,
+            path,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(f'sha256 = "{file_sha256(path)}"')
+    return 0
+
+
+def _trainable(recipe: ModelRecipe) -> SentenceTransformer:
+    """The bundled model with the adapters of a recipe, in torch."""
+    return load_model(str(bundled_model(recipe)), recipe.adapters)
 
 
 def fit_ranking(arguments: argparse.Namespace) -> int:
@@ -316,7 +340,8 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     fit.write_ranking(path, weights=rounded)
     with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         relevance = fit.fit_relevance(assistant, questions)
-        abstention = fit.fit_abstention(assistant, questions, arguments.refused)
+        pairs = load_questions(QUESTIONS / "pairs.jsonl")
+        abstention = fit.fit_abstention(assistant, questions, pairs, arguments.refused)
     checked = abstention.pop("cross-validated")
     fit.write_ranking(path, relevance=relevance, abstention=abstention)
     print(json.dumps({"weights": rounded, "cross-validated": checked}, indent=2))
@@ -466,6 +491,8 @@ def main() -> int:
     command.set_defaults(run=judge)
     command = commands.add_parser("adapt")
     command.set_defaults(run=adapt)
+    command = commands.add_parser("adapt-questions")
+    command.set_defaults(run=adapt_questions)
     command = commands.add_parser("fit")
     command.add_argument("--questions", type=Path, default=QUESTIONS / "dev.jsonl")
     command.add_argument("--refused", type=float, default=0.04, help="share of answerable questions refused")  # fmt: skip

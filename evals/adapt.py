@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,15 +32,15 @@ TEMPERATURE = 0.05
 QUESTION_TOKENS, PASSAGE_TOKENS = 48, 128
 
 
-class _LowRank(torch.nn.Module):  # type: ignore[misc]
+class LowRank(torch.nn.Module):  # type: ignore[misc]
     """A linear layer with a trainable change ``up @ down`` beside its frozen weight."""
 
-    def __init__(self, linear: torch.nn.Linear) -> None:
+    def __init__(self, linear: torch.nn.Linear, rank: int) -> None:
         super().__init__()
         self.linear = linear
         scale = 1 / math.sqrt(linear.in_features)
-        self.down = torch.nn.Parameter(torch.randn(RANK, linear.in_features) * scale)
-        self.up = torch.nn.Parameter(torch.zeros(linear.out_features, RANK))
+        self.down = torch.nn.Parameter(torch.randn(rank, linear.in_features) * scale)
+        self.up = torch.nn.Parameter(torch.zeros(linear.out_features, rank))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         return self.linear(states) + (states @ self.down.T) @ self.up.T
@@ -88,7 +88,7 @@ def train(
     random.seed(0)
     torch.manual_seed(0)
     texts = _Texts(corpus, max_chars)
-    layers = _with_changes(model[0].auto_model)
+    layers = with_changes(model[0].auto_model, RANK)
     parameters = [value for layer in layers.values() for value in (layer.down, layer.up)]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     pairs = [(question, entry) for entry in corpus.provisions for question in entry.asks]
@@ -104,6 +104,11 @@ def train(
             loss.backward()
             optimiser.step()
             progress(step, steps)
+    save_changes(layers, path)
+
+
+def save_changes(layers: Mapping[str, LowRank], path: Path) -> None:
+    """Write the changes of layers by their names, in half precision, as ``assistant`` reads them."""
     tensors = {}
     for name, layer in layers.items():
         tensors[f"{name}.down"] = layer.down.detach().half().contiguous()
@@ -111,7 +116,7 @@ def train(
     save_file(tensors, path)
 
 
-def _with_changes(network: torch.nn.Module) -> dict[str, _LowRank]:
+def with_changes(network: torch.nn.Module, rank: int) -> dict[str, LowRank]:
     """Freeze a transformer and put a trainable change beside each linear layer of its encoder."""
     network.requires_grad_(False)
     linears = [
@@ -119,7 +124,7 @@ def _with_changes(network: torch.nn.Module) -> dict[str, _LowRank]:
         for name, module in network.named_modules()
         if isinstance(module, torch.nn.Linear) and name.startswith("encoder.")
     ]
-    layers = {name: _LowRank(linear) for name, linear in linears}
+    layers = {name: LowRank(linear, rank) for name, linear in linears}
     for name, layer in layers.items():
         parent, _, last = name.rpartition(".")
         setattr(network.get_submodule(parent), last, layer)
@@ -142,9 +147,9 @@ def _loss(
     model: SentenceTransformer, texts: _Texts, batch: Sequence[tuple[str, Provision]]
 ) -> torch.Tensor:
     provisions = [provision for _, provision in batch]
-    questions = _embed(model, [question for question, _ in batch], QUESTION_TOKENS)
-    passages = _embed(model, [texts.passage(entry) for entry in provisions], PASSAGE_TOKENS)
-    siblings = _embed(model, [texts.sibling(*pair) for pair in batch], QUESTION_TOKENS)
+    questions = embed(model, [question for question, _ in batch], QUESTION_TOKENS)
+    passages = embed(model, [texts.passage(entry) for entry in provisions], PASSAGE_TOKENS)
+    siblings = embed(model, [texts.sibling(*pair) for pair in batch], QUESTION_TOKENS)
     alike = texts.alike(provisions)
     return (
         _contrast(questions, passages, alike)
@@ -159,7 +164,7 @@ def _contrast(ones: torch.Tensor, others: torch.Tensor, alike: torch.Tensor) -> 
     return cross_entropy(scores, torch.arange(len(ones)))
 
 
-def _embed(model: SentenceTransformer, texts: Sequence[str], tokens: int) -> torch.Tensor:
+def embed(model: SentenceTransformer, texts: Sequence[str], tokens: int) -> torch.Tensor:
     """Mean over tokens, then length 1; shape (texts, dimension), with gradients."""
     fed = model.tokenizer(
         list(texts), padding=True, truncation=True, max_length=tokens, return_tensors="pt"

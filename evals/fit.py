@@ -20,7 +20,7 @@ import numpy.typing as npt
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,7 +31,7 @@ from evals.questions import EvalQuestion
 
 Array = npt.NDArray[np.float64]
 _FOLDS = 10
-_COMPONENTS = 32
+_COMPONENTS = 64
 _STRENGTH = 0.05
 
 
@@ -95,9 +95,15 @@ def fit_relevance(assistant: Assistant, questions: Sequence[EvalQuestion]) -> di
 
 
 def fit_abstention(
-    assistant: Assistant, questions: Sequence[EvalQuestion], refused: float
+    assistant: Assistant,
+    questions: Sequence[EvalQuestion],
+    pairs: Sequence[EvalQuestion],
+    refused: float,
 ) -> dict[str, Any]:
     """Logistic regression over confidence and question vector; threshold refuses ``refused``.
+
+    pairs: further questions, half of them covered, that take part in the fit. The threshold and the error
+    rates are those of ``questions``, in cross-validation over topics: users ask about others than we did.
 
     The vector enters by its principal components on these questions; their weights make one
     direction in the embedding space. Questions with identifiers, or with laws that no source
@@ -106,7 +112,7 @@ def fit_abstention(
     skipped = ("identifier", "unknown-identifier", "follow-up")
     chosen = [
         question
-        for question in questions
+        for question in (*questions, *pairs)
         if question.kind not in skipped
         and not named_elsewhere(question.question, assistant.corpus.elsewhere)
     ]
@@ -127,9 +133,18 @@ def fit_abstention(
     model = make_pipeline(
         columns, LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=5000)
     )
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(model, values, answerable, cv=folds, method="predict_proba")[:, 1]
-    threshold = float(np.quantile(predicted[answerable], refused))
+    predicted = cross_val_predict(
+        model,
+        values,
+        answerable,
+        groups=_by_topic(chosen),
+        cv=GroupKFold(_FOLDS),
+        method="predict_proba",
+    )[:, 1]
+    known = {question.id for question in questions}
+    developed = np.array([question.id in known for question in chosen])
+    covered, others = predicted[developed & answerable], predicted[developed & ~answerable]
+    threshold = float(np.quantile(covered, refused))
     model.fit(values, answerable)
     scaler = model[0].named_transformers_["features"]
     pca, after = model[0].named_transformers_["vector"]
@@ -143,13 +158,21 @@ def fit_abstention(
         "bias": round(float(model[1].intercept_[0] - offset), 4),
         "weights": {**named, "question": 1.0},
         "threshold": round(threshold, 4),
-        "model": assistant.index.manifest.model,
+        "model": table[0].model,
         "direction": [round(float(value), 4) for value in direction],
         "cross-validated": {
-            "answerable refused": float((predicted[answerable] < threshold).mean()),
-            "unanswerable answered": float((predicted[~answerable] >= threshold).mean()),
+            "answerable refused": float((covered < threshold).mean()),
+            "unanswerable answered": float((others >= threshold).mean()),
         },
     }
+
+
+def _by_topic(questions: Sequence[EvalQuestion]) -> list[str]:
+    """A group for each topic; questions on no topic of the taxonomy are dealt to a fold's number."""
+    return [
+        f"{entry.topic} {place % _FOLDS}" if entry.topic == "other" else entry.topic
+        for place, entry in enumerate(questions)
+    ]
 
 
 def write_ranking(path: Path, **parts: Any) -> None:

@@ -216,6 +216,8 @@ ACT, GUIDELINE = "sources/example-act.md", "sources/example-guideline.md"
         (ACT, "name the maker of the model.", "name the maker of the model. ", 36, "no spaces"),
         (ACT, "The notice must name", "  The notice must name", 36, "no spaces"),
         ("crosswalk.tsv", "\tclose", " close", 1, "tab separated"),
+        ("asked.tsv", "EX01\t", "EX01 ", 2, "a row is: provision, question"),
+        ("asked.tsv", "EX01", "EX99", 2, "no provision has the id 'example-guideline#EX99'"),
         ("crosswalk.tsv", "close", "same", 1, "'same' is not one of exact, close"),
         ("crosswalk.tsv", "EX01", "EX99", 1, "no provision has the id 'example-guideline#EX99'"),
         ("crosswalk.tsv", "example-act#Art. 2", "example-guideline#EX01", 1, "link to itself"),
@@ -247,7 +249,9 @@ def test_broken_corpus_file_is_named_with_line_and_problem(
         assert error.line == line
 
 
-@pytest.mark.parametrize("name", [ACT, "taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv"])
+@pytest.mark.parametrize(
+    "name", [ACT, "taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv", "asked.tsv"]
+)
 def test_corpus_file_that_is_not_utf8(small_folder: Path, name: str) -> None:
     path = small_folder / name
     lines = path.read_bytes().splitlines(keepends=True)
@@ -285,11 +289,12 @@ def test_identifiers_of_another_shape(small_folder: Path, content: str) -> None:
 
 
 def test_windows_line_ends_and_optional_files_are_fine(small_folder: Path) -> None:
-    """Quotes are lines without their ends, and no identifiers and no crosswalk means none."""
+    """Quotes are lines without their ends, and no identifiers, links and further questions means none."""
     for path in (small_folder / "sources").iterdir():
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     (small_folder / "identifiers.yaml").unlink()
     (small_folder / "crosswalk.tsv").unlink()
+    (small_folder / "asked.tsv").unlink()
     corpus = load_corpus(small_folder)
     quotes = [d.quote(s) for d in corpus.documents for p in d.provisions for s in p.segments]
     assert len(quotes) == 15

@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_export_gives_the_vectors_of_sentence_transformers(cache: Path) -> None:
     exported = open_embedder("bundled", MODEL, cache)
-    original = SentenceTransformerEmbedder(str(bundled_model(MODEL)), adapter=MODEL.adapter)
+    original = SentenceTransformerEmbedder(str(bundled_model(MODEL)), adapters=MODEL.adapters)
     assert isinstance(exported, OnnxEmbedder)
     one, other = exported.embed(TEXTS), original.embed(TEXTS)
     assert one.shape == (3, MODEL.dimension)
@@ -76,7 +76,7 @@ def test_without_export_sentence_transformers_stands_in(tmp_path: Path) -> None:
 
 def test_a_changed_export_is_not_used(cache: Path, tmp_path: Path) -> None:
     shutil.copytree(cache / "models", tmp_path / "models")
-    (model,) = (tmp_path / "models").glob(f"*{MODEL.adapter_sha256[:16]}/model.onnx")
+    (model,) = (tmp_path / "models").glob(f"*{MODEL.adapters[0].sha256[:16]}/model.onnx")
     with model.open("r+b") as file:
         file.seek(1000)
         file.write(b"changed")
@@ -96,12 +96,12 @@ def test_weights_that_are_not_the_pinned_ones_are_refused() -> None:
 
 def test_an_adapter_that_is_not_the_pinned_one_is_refused() -> None:
     with pytest.raises(ModelError, match=r"adapter\.safetensors is not the pinned file"):
-        bundled_model(replace(MODEL, adapter_sha256="0" * 64))
+        bundled_model(replace(MODEL, adapters=(replace(MODEL.adapters[0], sha256="0" * 64),)))
 
 
 def test_the_adapter_changes_the_vectors_and_can_be_left_out(cache: Path) -> None:
     adapted = open_embedder("bundled", MODEL, cache)
-    bare = replace(MODEL, adapter=None, adapter_sha256="")
+    bare = replace(MODEL, adapters=())
     plain = open_embedder("bundled", bare, cache / "none")
     assert plain.digest != adapted.digest
     assert (plain.embed(TEXTS) * adapted.embed(TEXTS)).sum(axis=1).max() < 0.99

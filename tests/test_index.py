@@ -31,6 +31,7 @@ from assistant.index import BuildReport, Index, build_index, open_index, verify_
 from assistant.index.build import lexical_rows
 from assistant.index.lexical import Lexical, write_lexical
 from assistant.index.reader import pointed_at
+from assistant.questions import read_question
 from assistant.ranking import load_ranking
 from assistant.recipe import read_recipe
 from assistant.retrieval import Retriever
@@ -764,3 +765,21 @@ def test_index_opens_in_a_folder_with_odd_characters(
     build(small_corpus, settings)
     with opened(small_corpus, settings) as index:
         assert answers(index, settings)
+
+
+def test_further_questions_are_searched_by_words_and_by_vector_and_never_shown(
+    small_corpus: Corpus, small_settings: Settings
+) -> None:
+    (question,) = small_corpus.asked["example-guideline#EX01"]
+    embedder = HashEmbedder()
+    build_index(small_corpus, small_settings, embedder=embedder)
+    assert question in embedder.embedded
+    with open_index(small_corpus, small_settings, embedder) as index:
+        retriever = Retriever(index, embedder, load_ranking(small_settings.recipe))
+        found = retriever.retrieve(read_question("pal", small_corpus))
+        first = found.hits[0]
+        assert first.provision.id == "example-guideline#EX01"
+        assert first.signals["lexical"] == 1.0
+        near = retriever.retrieve(read_question(question, small_corpus)).hits[0]
+        assert near.signals["ask"] > 0.99
+    assert question not in small_corpus.by_source["example-guideline"].text

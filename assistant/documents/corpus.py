@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
+from assistant.documents.asked import load_asked
 from assistant.documents.code_signs import CodeSigns, load_code_signs
 from assistant.documents.crosswalk import Link, load_links
 from assistant.documents.elsewhere import Elsewhere, load_elsewhere
@@ -37,7 +38,10 @@ _LABELS: dict[str, SegmentKind] = {"Why:": "why", "Note:": "note"}
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything the assistant knows, as parsed; the order of provisions is that of the files."""
+    """Everything the assistant knows, as parsed; the order of provisions is that of the files.
+
+    asked: by provision id, questions that it answers beside its ``asks``; searched, never shown.
+    """
 
     folder: Path
     documents: tuple[Document, ...]
@@ -45,6 +49,7 @@ class Corpus:
     identifiers: tuple[Family, ...]
     links: tuple[Link, ...]
     elsewhere: tuple[Elsewhere, ...]
+    asked: Mapping[str, tuple[str, ...]]
     sha256: str
 
     @cached_property
@@ -84,7 +89,7 @@ class Corpus:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Parse a corpus folder: taxonomy, identifiers, crosswalk, elsewhere, sources.
+    """Parse a corpus folder: taxonomy, identifiers, crosswalk, elsewhere, asked, sources.
 
     Raises CorpusError for the first file that is absent or breaks the format.
     """
@@ -99,7 +104,13 @@ def load_corpus(folder: Path) -> Corpus:
         raise CorpusError(folder / "sources", 1, "the corpus has no source files (*.md)")
     documents = tuple(parse_document(path, taxonomy) for path in paths)
     digest = hashlib.sha256()
-    for name in ("taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv", "elsewhere.yaml"):
+    for name in (
+        "taxonomy.yaml",
+        "identifiers.yaml",
+        "crosswalk.tsv",
+        "elsewhere.yaml",
+        "asked.tsv",
+    ):
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"")
         digest.update(b"\0")
@@ -113,6 +124,7 @@ def load_corpus(folder: Path) -> Corpus:
         identifiers=load_families(folder / "identifiers.yaml"),
         links=load_links(folder / "crosswalk.tsv", known),
         elsewhere=load_elsewhere(folder / "elsewhere.yaml"),
+        asked=load_asked(folder / "asked.tsv", known),
         sha256=digest.hexdigest(),
     )
 

@@ -37,9 +37,9 @@ SAME = 0.72
 """Cosine of two sentences from which they count as the same rule in other words."""
 _SAME_LINKED = 0.5
 """The same where the crosswalk says that the provisions are an exact or close match."""
-_RELATED = 0.25
+_RELATED = 0.21
 """Cosine of question and sentence from which a further sentence is worth saying."""
-_EVIDENCE_COSINE = 0.31
+_EVIDENCE_COSINE = 0.3
 _ABOUT = frozenset(
     [
         "article",
@@ -198,7 +198,7 @@ class _Extractor:
             return max(spans, key=self._cosine)
         statements = [span for span in spans if span.segment.kind == "statement"]
         best = max(statements, key=self._cosine)
-        return best if self._cosine(best) > self._cosine(statements[0]) + 0.11 else statements[0]
+        return best if self._cosine(best) > self._cosine(statements[0]) + 0.1 else statements[0]
 
     def _further(self, lead: Hit) -> None:
         """One more sentence of the lead that says why or under which condition."""
@@ -224,7 +224,7 @@ class _Extractor:
         for hit in self._near("action", {"voluntary", "internal"}, lead)[:8]:
             for span in self._spans(hit.provision):
                 if span.segment.kind == "do":
-                    own = 0.11 if hit is lead else 0.0
+                    own = 0.1 if hit is lead else 0.0
                     pool.append((hit.relevance + self._cosine(span) + own, span))
         pool.sort(key=lambda entry: (-entry[0], entry[1].provision.id, entry[1].segment.start))
         count: dict[str, int] = {}
@@ -232,7 +232,7 @@ class _Extractor:
             if sum(draft.role == "action" for draft in self.drafted) >= MAX_ACTIONS:
                 break
             limit = 4 if span.provision is lead.provision else 2
-            if self._cosine(span) < 0.15 and span.provision is not lead.provision:
+            if self._cosine(span) < 0.1 and span.provision is not lead.provision:
                 continue
             if count.get(span.provision.id, 0) < limit and self._say("action", span):
                 count[span.provision.id] = count.get(span.provision.id, 0) + 1

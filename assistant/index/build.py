@@ -71,6 +71,7 @@ def build_index(
         recipe = read_recipe(settings.recipe)
         if embedder is None:
             embedder = prepare_embedder(settings.embedding_model, recipe.model, settings.cache)
+            prepare_embedder(settings.embedding_model, recipe.questions, settings.cache)
         report("Preparing the embedding model", 1, 1)
         if not fresh:
             try:
@@ -243,7 +244,18 @@ def lexical_rows(corpus: Corpus) -> Iterator[tuple[int, tuple[str, ...]]]:
         document = corpus.by_source[provision.source_id]
         body = " ".join(document.quote(segment) for segment in provision.segments)
         source = f"{document.source.title} {document.source.publisher}"
-        yield number, (provision.locator, provision.title, " ".join(provision.asks), body, source)
+        asks, asked = provision.asks, corpus.asked.get(provision.id, ())
+        yield (
+            number,
+            (
+                provision.locator,
+                provision.title,
+                " ".join(asks),
+                body,
+                source,
+                " ".join(asked),
+            ),
+        )
 
 
 def _swap(cache: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-FIELDS = ("locator", "title", "asks", "body", "source")
+FIELDS = ("locator", "title", "asks", "body", "source", "asked")
 
 
 def write_lexical(path: Path, rows: Iterable[tuple[int, tuple[str, ...]]]) -> None:

@@ -36,7 +36,7 @@ def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
         for provision in document.provisions:
             for text in chunks[provision.id]:
                 yield _row(provision, "passage", f"{provision.title}\n{text}")
-            for text in provision.asks:
+            for text in (*provision.asks, *corpus.asked.get(provision.id, ())):
                 yield _row(provision, "ask", text)
             for segment in provision.segments:
                 yield _row(provision, "segment", document.quote(segment))
@@ -50,4 +50,5 @@ def row_counts(corpus: Corpus, max_chars: int) -> Iterator[tuple[int, int, int]]
     """For each provision, how many passages, asks and segments ``corpus_rows`` gives."""
     for provision in corpus.provisions:
         passages = sum(1 for _ in chunk_spans(provision, max_chars))
-        yield passages, len(provision.asks), len(provision.segments)
+        asks = len(provision.asks) + len(corpus.asked.get(provision.id, ()))
+        yield passages, asks, len(provision.segments)
