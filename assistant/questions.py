@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from assistant.code_context import CodeContext, notice
-from assistant.documents import Corpus, Mention, find_mentions, named_elsewhere
+from assistant.documents import (
+    Corpus,
+    Mention,
+    find_mentions,
+    looks_suspicious,
+    named_elsewhere,
+)
 from assistant.errors import QuestionError
 from assistant.taxonomy import Taxonomy, Term
 from assistant.types import Noticed, Provision
@@ -302,6 +308,10 @@ _OWN_WORDS = 4
 """How many content words of its own a question that leans on its code has at most."""
 _STEERING = 3
 """How many signs steer retrieval, the most telling first; more of them blur what is asked."""
+_TELLING = 2
+"""How many content words have to be left of a question whose orders are passed over."""
+_SENTENCES = re.compile(r"(?<=[.!?:;])\s+|\n+")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”|`[^`]*`")
 _ENGLISH = _STOP | {"load", "model", "agent", "data", "safe", "ai"}
 
 _SCOPED = re.compile(r"(?:according to|in) (?P<named>(?:the )?[\w ]{2,40}): (?=.*\w)", re.I)
@@ -387,6 +397,7 @@ def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) ->
         )
     scope, asked = _scope(clean, corpus)
     provisions, asked = _provisions(asked, corpus)
+    asked = _without_orders(asked)
     mentions = find_mentions(asked, corpus.identifiers)
     question = Question(
         text=clean,
@@ -404,6 +415,18 @@ def read_question(text: str, corpus: Corpus, code: CodeContext | None = None) ->
         events=bool(EVENTS.search(asked)),
     )
     return question if code is None else _steered(question, code, corpus)
+
+
+def _without_orders(asked: str) -> str:
+    """A question without its sentences that give orders to an assistant, where others remain.
+
+    They are no part of what is asked, and would be searched for. What is quoted is spoken of.
+    """
+    parts = _SENTENCES.split(asked)
+    kept = [part for part in parts if not looks_suspicious(_QUOTED.sub("", part))]
+    rest = " ".join(kept)
+    dropped = len(kept) < len(parts) and len(content_words(rest)) >= _TELLING
+    return rest if dropped else asked
 
 
 def _steered(question: Question, code: CodeContext, corpus: Corpus) -> Question:

@@ -39,7 +39,7 @@ _CLIENTS = threading.Lock()
 _HNSW = {
     "space": "cosine",
     "ef_construction": 200,
-    "ef_search": 80,
+    "ef_search": 400,
     "max_neighbors": 24,
     "sync_threshold": 1,
     "batch_size": 1,
