@@ -27,7 +27,14 @@ from assistant import (
 from assistant.chunking import chunk_document
 from assistant.documents import Corpus, load_corpus
 from assistant.embedding import Vectors
-from assistant.index import BuildReport, Index, build_index, open_index, verify_index
+from assistant.index import (
+    BuildReport,
+    Index,
+    build_index,
+    open_index,
+    shipped_vectors,
+    verify_index,
+)
 from assistant.index.build import lexical_rows
 from assistant.index.lexical import Lexical, write_lexical
 from assistant.index.reader import pointed_at
@@ -772,7 +779,7 @@ def test_further_questions_are_searched_by_words_and_by_vector_and_never_shown(
 ) -> None:
     (question,) = small_corpus.asked["example-guideline#EX01"]
     embedder = HashEmbedder()
-    build_index(small_corpus, small_settings, embedder=embedder)
+    report = build_index(small_corpus, small_settings, embedder=embedder)
     assert question in embedder.embedded
     with open_index(small_corpus, small_settings, embedder) as index:
         retriever = Retriever(index, embedder, load_ranking(small_settings.recipe))
@@ -783,3 +790,7 @@ def test_further_questions_are_searched_by_words_and_by_vector_and_never_shown(
         near = retriever.retrieve(read_question(question, small_corpus)).hits[0]
         assert near.signals["ask"] > 0.99
     assert question not in small_corpus.by_source["example-guideline"].text
+    own = shipped_vectors(small_settings.cache, embedder.digest)
+    assert own is not None
+    near = (own @ embedder.embed([question])[0]).max()
+    assert len(own) == report.embedded - 1 and near < 0.99

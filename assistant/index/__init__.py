@@ -3,7 +3,7 @@
     cache/
       build.lock            held while building
       current               the name of the generation in use; replaced in one step
-      generation-…/         manifest.json, vectors.npy, keys.json (of the vectors), rows.npy and
+      generation-…/         manifest.json, vectors.npy, keys.json (of the vectors), own.npy, rows.npy and
                             records.json (in corpus order), lexical.sqlite3, chroma/
       models/               exports of embedding models
 

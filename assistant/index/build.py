@@ -111,6 +111,8 @@ class _Build:
             (target / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
             place = {key: number for number, key in enumerate(keys)}
             np.save(target / "rows.npy", np.array([place[row.key] for row in rows], np.int32))
+            own = sorted({place[row.key] for row in rows if row.part != "asked"})
+            np.save(target / "own.npy", np.array(own, np.int32))
             stored = [record.id for record in stored_records(self.corpus, rows)]
             (target / "records.json").write_text(json.dumps(stored), encoding="utf-8")
             write_lexical(target / "lexical.sqlite3", lexical_rows(self.corpus))
@@ -222,12 +224,16 @@ def _embed(
 
 
 def shipped_vectors(cache: Path, model: str) -> Vectors | None:
-    """The vectors of the texts in the index in use; None if there is none of this model."""
+    """The vectors of the corpus' own texts in the index in use, without what developers ask.
+
+    None if there is no index of this model.
+    """
     generation = _reusable(cache, model)
     if generation is None:
         return None
     vectors: Vectors = np.load(generation / "vectors.npy", mmap_mode="r")
-    return vectors
+    own: Vectors = vectors[np.load(generation / "own.npy")]
+    return own
 
 
 def _known_vectors(previous: Path | None) -> dict[str, Vectors]:

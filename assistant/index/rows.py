@@ -11,7 +11,7 @@ from assistant.chunking import chunk_document, chunk_spans
 from assistant.documents import Corpus
 from assistant.types import Provision
 
-Part = Literal["passage", "ask", "segment"]
+Part = Literal["passage", "ask", "asked", "segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,10 @@ def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
         for provision in document.provisions:
             for text in chunks[provision.id]:
                 yield _row(provision, "passage", f"{provision.title}\n{text}")
-            for text in (*provision.asks, *corpus.asked.get(provision.id, ())):
+            for text in provision.asks:
                 yield _row(provision, "ask", text)
+            for text in corpus.asked.get(provision.id, ()):
+                yield _row(provision, "asked", text)
             for segment in provision.segments:
                 yield _row(provision, "segment", document.quote(segment))
 
