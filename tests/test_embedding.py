@@ -16,11 +16,13 @@ from assistant.embedding import (
     bundled_model,
     file_sha256,
     open_embedder,
+    open_embedders,
     prepare_embedder,
 )
 from assistant.recipe import ModelRecipe, read_recipe
 
-MODEL = read_recipe(paths.recipe_folder()).model
+RECIPE = read_recipe(paths.recipe_folder())
+MODEL = RECIPE.model
 TEXTS = [
     "pickle",
     "May I load a checkpoint that I found on a model hub?",
@@ -105,6 +107,22 @@ def test_the_adapter_changes_the_vectors_and_can_be_left_out(cache: Path) -> Non
     plain = open_embedder("bundled", bare, cache / "none")
     assert plain.digest != adapted.digest
     assert (plain.embed(TEXTS) * adapted.embed(TEXTS)).sum(axis=1).max() < 0.99
+
+
+def test_what_is_asked_has_an_encoder_of_its_own(cache: Path) -> None:
+    prepare_embedder("bundled", RECIPE.questions, cache)
+    both = open_embedders("bundled", RECIPE, cache)
+    assert isinstance(both.questions, OnnxEmbedder)
+    assert both.questions.digest.startswith(f"{both.texts.digest}+")
+    cosines = (both.texts.embed(TEXTS) * both.questions.embed(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.3 and cosines.max() < 0.999
+
+
+def test_another_model_embeds_what_is_asked_as_it_embeds_texts(tmp_path: Path) -> None:
+    folder = tmp_path / "other-model"
+    shutil.copytree(bundled_model(MODEL), folder)
+    both = open_embedders(str(folder), RECIPE, tmp_path)
+    assert both.questions is both.texts
 
 
 def test_the_pinned_digest_is_that_of_the_published_file() -> None:
