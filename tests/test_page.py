@@ -8,7 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -652,7 +654,20 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
                     assert httpx.get(public, auth=("anna", "wrong")).status_code == 401
                     while httpx.get(public, auth=("anna", "correct horse")).status_code == 200:
                         pass
-                    turn = chat.ask("What does LLM05 say?")
+                    asked = threading.Event()
+
+                    def spend() -> (
+                        None
+                    ):  # what the limit grants again, so that none is left to ask with
+                        while not asked.is_set():
+                            httpx.get(public, auth=("anna", "correct horse"))
+
+                    with ThreadPoolExecutor(1) as pool:
+                        pool.submit(spend)
+                        try:
+                            turn = chat.ask("What does LLM05 say?")
+                        finally:
+                            asked.set()
                     refused = turn.locator(".refused").inner_text()
                     assert "More than 30 requests a minute. Wait" in refused
             finally:

@@ -22,7 +22,7 @@ REWRITTEN = "Who says that it is safe to load a pickle checkpoint?"
 def one_index(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command opens the index that is open already, and leaves it open."""
     parts = (assistant.corpus, assistant.index, assistant._retriever)
-    monkeypatch.setattr(Assistant, "open", lambda settings: Assistant(settings, *parts))
+    monkeypatch.setattr(Assistant, "open", lambda settings, **_: Assistant(settings, *parts))
     monkeypatch.setattr(Assistant, "close", lambda self: None)
 
 

@@ -26,6 +26,7 @@ def test_the_sets_name_signs_and_provisions_that_exist(assistant: Assistant) -> 
 def test_figures_compare_with_the_question_alone(assistant: Assistant) -> None:
     snippets = load_snippets(FOLDER / "dev.jsonl")
     loader = next(entry for entry in snippets if "torch-load-unsafe" in entry.signs)
+    loader = loader.model_copy(update={"question": "is this ok?"})
     innocent = next(entry for entry in snippets if entry.kind == "innocent")
     figures = run_snippets(assistant, [loader, innocent])["figures"]
     assert figures["signs found"]["value"] == 1 and figures["innocent code noticed"]["value"] == 0
