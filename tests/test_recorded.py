@@ -12,7 +12,7 @@ from assistant import Assistant
 from evals.__main__ import main
 from evals.questions import EvalQuestion
 
-PROVISION = "pytorch-security#SECURITY.md – Untrusted models"
+PROVISION = "pytorch-security#SECURITY.md – Untrusted models – Be mindful of risky model formats"
 ROOT_QUESTION = "Is it safe to load a pickle checkpoint from the internet?"
 FOLLOW_UP = "and who says so?"
 REWRITTEN = "Who says that it is safe to load a pickle checkpoint?"
