@@ -6,6 +6,7 @@ are fitted on development questions and live in ``ranking.json`` of the recipe f
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from collections import ChainMap
@@ -17,7 +18,7 @@ import numpy as np
 
 from assistant.documents import Corpus, Mention
 from assistant.embedding import Embedder, Vectors
-from assistant.index import Index
+from assistant.index import Asked, Index, Part
 from assistant.library import SHIPPED, Found, Shelf, Shelved
 from assistant.questions import WISHES, Question, Scope, content_words
 from assistant.ranking import CONFIDENCE, Ranking, relevances
@@ -28,7 +29,12 @@ CANDIDATES = 60
 HITS = 50
 SHELVED = 8
 """How many passages of the library a question gets; their sentences are embedded for it."""
-PARTS = ("passage", "ask", "segment")
+TEXTS: Mapping[str, tuple[Part, ...]] = {
+    "passage": ("passage",),
+    "ask": ("ask", "asked"),
+    "segment": ("segment",),
+}
+"""The signals that are the best cosine of a provision's texts, and the parts of its texts each sees."""
 _NEIGHBOURS = 5
 _WORDS = 0.3
 """What holding all the question's words adds to the cosine that a neighbour lends."""
@@ -144,11 +150,17 @@ class Retriever:
         self._holders = lru_cache(maxsize=20_000)(self._find_holders)
         provisions = index.corpus.provisions
         sources = [index.corpus.by_source[entry.source_id].source for entry in provisions]
-        self._sources = sources
+        places = {source_id: place for place, source_id in enumerate(index.corpus.by_source)}
+        self._source = np.array([places[entry.source_id] for entry in provisions])
         self._binding = np.array([source.binding for source in sources])
         self._superseded = np.array([entry.status != _CURRENT for entry in provisions], np.float32)
         self._lengths = np.array([_length(entry) for entry in provisions], np.float32)
         self._passages = [rows["passage"][0] for rows in index.rows_of]
+        self._rows = {
+            signal: [[row for part in parts for row in rows[part]] for rows in index.rows_of]
+            for signal, parts in TEXTS.items()
+        }
+        self._asked = Asked(index)
 
     def retrieve(
         self, question: Question, filters: Filters = Filters(), limit: int = 50
@@ -254,10 +266,16 @@ class Retriever:
         words = self._telling(question.words)
         lexical = dict(index.lexical.search(words, self.ranking.fields, 4 * CANDIDATES))
         candidates = set(list(lexical)[:CANDIDATES])
+        documents = index.corpus.by_source.values()
+        allowed = np.array([filters.allows(document.source) for document in documents])[
+            self._source
+        ]
+        asked = self._asked.nearest(vector, allowed, CANDIDATES)
         for binding in BINDINGS:
-            nearest = index.store.nearest(binding, vector, CANDIDATES, where)
-            candidates.update(index.number_of_record[record] for record, _ in nearest)
-        numbers = sorted(entry for entry in candidates if filters.allows(self._sources[entry]))
+            records = index.store.nearest(binding, vector[None], CANDIDATES, where)[0]
+            near = [(cosine, index.records[key][0]) for key, cosine in records] + asked[binding]
+            candidates.update(number for _, number in heapq.nlargest(CANDIDATES, near))
+        numbers = sorted(number for number in candidates if allowed[number])
         if not numbers:
             return []
         signals = self._signals(numbers, question, vector, filters, lexical)
@@ -346,11 +364,11 @@ class Retriever:
 
     def _cosines(self, numbers: list[int], vector: Vectors) -> dict[str, Vectors]:
         """For each part, the best cosine of each provision; float32 arrays in order of numbers."""
-        blocks = [self.index.rows_of[number][part] for part in PARTS for number in numbers]
+        blocks = [rows[number] for rows in self._rows.values() for number in numbers]
         starts = np.cumsum([0] + [len(block) for block in blocks[:-1]])
         values = self.index.vectors[[row for block in blocks for row in block]] @ vector
-        best = np.maximum.reduceat(values, starts).reshape(len(PARTS), len(numbers))
-        return dict(zip(PARTS, best, strict=True))
+        best = np.maximum.reduceat(values, starts).reshape(len(TEXTS), len(numbers))
+        return dict(zip(TEXTS, best, strict=True))
 
     def _telling(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The words worth a lexical search: not those that a quarter of all provisions hold."""

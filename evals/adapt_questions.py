@@ -24,6 +24,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from assistant.index import Index
+from assistant.retrieval import TEXTS
 from evals.adapt import WARM_UP, embed, save_changes, with_changes
 from evals.questions import EvalQuestion
 
@@ -58,7 +59,12 @@ class _Scorer:
     def __init__(self, index: Index) -> None:
         dimension = index.vectors.shape[1]
         self._vectors = torch.cat([torch.tensor(index.vectors), torch.zeros(1, dimension)])
-        self._rows = {part: self._padded([rows[part] for rows in index.rows_of]) for part in PARTS}
+        self._rows = {
+            signal: self._padded(
+                [[row for part in parts for row in rows[part]] for rows in index.rows_of]
+            )
+            for signal, parts in TEXTS.items()
+        }
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Rows of each provision, shape (provisions, most rows); the row of zeros fills up."""
@@ -134,7 +140,7 @@ def _examples(index: Index, judged: Sequence[EvalQuestion]) -> list[_Example]:
         }
         gains = same | {number: 3.0}
         texts = (*provision.asks, *corpus.asked.get(provision.id, ()))
-        rows = index.rows_of[number]["ask"]
+        rows = index.rows_of[number]["ask"] + index.rows_of[number]["asked"]
         examples += [
             _Example(text, gains, row, False) for text, row in zip(texts, rows, strict=True)
         ]

@@ -11,12 +11,16 @@ A generation is complete before the pointer names it and is not changed afterwar
 is killed leaves the one in use as it was.
 """
 
+from assistant.index.asked import Asked
 from assistant.index.build import BuildReport, Progress, build_index, shipped_vectors
 from assistant.index.reader import Index, open_index, verify_index
+from assistant.index.rows import Part
 
 __all__ = [
+    "Asked",
     "BuildReport",
     "Index",
+    "Part",
     "Progress",
     "build_index",
     "open_index",

@@ -159,7 +159,7 @@ def _settle(folder: Path, vector: Vectors) -> None:
     store = VectorStore(folder)
     try:
         for binding in BINDINGS:
-            store.nearest(binding, vector, 1)
+            store.nearest(binding, vector[None], 1)
     finally:
         store.close()
 

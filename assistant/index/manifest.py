@@ -14,7 +14,7 @@ from assistant.errors import IndexDamaged, IndexMismatch
 from assistant.index.rows import Row
 from assistant.taxonomy import BINDINGS
 
-FORMAT = 6
+FORMAT = 7
 """Raised when what an index holds, or how its graph is built, changes."""
 _BUILD = "Run `safety-assistant index build`."
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from assistant.chunking import chunk_document, chunk_spans
 from assistant.documents import Corpus
 from assistant.types import Provision
 
 Part = Literal["passage", "ask", "asked", "segment"]
+PARTS: tuple[Part, ...] = get_args(Part)
+STORED: tuple[Part, ...] = ("passage", "ask")
+"""The parts that are records of the vector store; of the others only the vectors are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Row:
 
 
 def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
-    """Rows in corpus order: for each provision its chunks, its questions, its sentences.
+    """Rows in corpus order: for each provision those of each of PARTS.
 
     A chunk is embedded under its provision's title, which says what the sentences are about.
     """
@@ -48,9 +51,9 @@ def _row(provision: Provision, part: Part, text: str) -> Row:
     return Row(provision, part, text, hashlib.sha256(text.encode()).hexdigest()[:24])
 
 
-def row_counts(corpus: Corpus, max_chars: int) -> Iterator[tuple[int, int, int]]:
-    """For each provision, how many passages, asks and segments ``corpus_rows`` gives."""
+def row_counts(corpus: Corpus, max_chars: int) -> Iterator[tuple[int, int, int, int]]:
+    """For each provision, how many rows of each of PARTS ``corpus_rows`` gives."""
     for provision in corpus.provisions:
         passages = sum(1 for _ in chunk_spans(provision, max_chars))
-        asks = len(provision.asks) + len(corpus.asked.get(provision.id, ()))
-        yield passages, asks, len(provision.segments)
+        asked = len(corpus.asked.get(provision.id, ()))
+        yield passages, len(provision.asks), asked, len(provision.segments)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from assistant.documents import Corpus
 from assistant.embedding import Vectors
 from assistant.index.manifest import damaged
-from assistant.index.rows import Row
+from assistant.index.rows import STORED, Row
 from assistant.taxonomy import BINDINGS
 from assistant.types import Source
 
@@ -72,9 +72,9 @@ class Record:
 
 
 def stored_records(corpus: Corpus, rows: Iterable[Row]) -> Iterator[Record]:
-    """The records that a corpus makes: its passages and asks, not its single sentences."""
+    """The records that a corpus makes: its rows of the parts STORED."""
     for row in rows:
-        if row.part != "segment":
+        if row.part in STORED:
             yield Record(row, corpus.by_source[row.provision.source_id].source)
 
 
@@ -82,7 +82,8 @@ class StoreWriteError(OSError):
     """The vector store cannot be written."""
 
 
-def _batches(keys: list[str]) -> Iterator[list[str]]:
+def batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Keys in parts that Chroma takes at once."""
     return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
 
 
@@ -127,11 +128,11 @@ class VectorStore:
         new = [key for key in records if key not in present]
         progress(len(records) - len(new))
         try:
-            for gone in _batches(sorted(present - set(records))):
-                collection.delete(ids=gone)
-            for batch in _batches(new):
+            for gone in batches(sorted(present - set(records))):
+                collection.delete(ids=list(gone))
+            for batch in batches(new):
                 collection.add(
-                    ids=batch,
+                    ids=list(batch),
                     embeddings=np.stack([vector(records[key].row) for key in batch]),
                     documents=[records[key].row.text for key in batch],
                     metadatas=[records[key].metadata for key in batch],
@@ -141,9 +142,9 @@ class VectorStore:
             raise StoreWriteError(_detail(error)) from error
 
     def nearest(
-        self, binding: str, vector: Vectors, limit: int, where: Mapping[str, object] | None = None
-    ) -> list[tuple[str, float]]:
-        """Records nearest to a unit vector: (record id, cosine in -1..1), best first.
+        self, binding: str, vectors: Vectors, limit: int, where: Mapping[str, object] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Records nearest to each unit vector: (record id, cosine in -1..1), best first.
 
         Only ids are asked for: fetching what the records hold would cost more than the search.
 
@@ -151,16 +152,24 @@ class VectorStore:
         """
         try:
             answer = self._collections[binding].query(
-                query_embeddings=vector.reshape(1, -1),
+                query_embeddings=vectors,
                 n_results=limit,
                 where=dict(where) if where else None,
                 include=["distances"],
             )
-            distances = answer["distances"] or [[]]
+            found = zip(answer["ids"], answer["distances"] or (), strict=True)
             return [
-                (key, 1.0 - float(distance))
-                for key, distance in zip(answer["ids"][0], distances[0], strict=True)
+                [(key, 1.0 - float(distance)) for key, distance in zip(*entry, strict=True)]
+                for entry in found
             ]
+        except Exception as error:
+            raise damaged(_detail(error)) from error
+
+    def vectors(self, binding: str, keys: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of those of the records that a collection holds, by id."""
+        try:
+            found = self._collections[binding].get(ids=list(keys), include=["embeddings"])
+            return dict(zip(found["ids"], np.asarray(found["embeddings"]), strict=True))
         except Exception as error:
             raise damaged(_detail(error)) from error
 
