@@ -656,9 +656,8 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
                         pass
                     asked = threading.Event()
 
-                    def spend() -> (
-                        None
-                    ):  # what the limit grants again, so that none is left to ask with
+                    def spend() -> None:
+                        """What the limit grants again, so that none is left to ask with."""
                         while not asked.is_set():
                             httpx.get(public, auth=("anna", "correct horse"))
 
@@ -673,6 +672,26 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
             finally:
                 nginx.terminate()
         assert "correct horse" not in "".join(server.errors)
+
+
+def test_an_answer_comes_though_the_limit_refused_its_stream_at_first(
+    browser: Browser, env: dict[str, str]
+) -> None:
+    """The question itself was taken, so that nothing else would ever end its turn."""
+    refused = []
+
+    def refuse_once(route: Any) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.fulfill(status=429, headers={"retry-after": "1"}, json={"error": "Wait 1 s."})
+
+    with served(env, *CHAT) as server, browser.open(server.url) as chat:
+        chat.page.route("**/queue/data*", refuse_once)
+        assert chat.ask(LOADING).locator(".cite").count()
+        assert chat.ask("What does LLM05 say?").locator(".cite").count()
+        assert len(refused) == 1
 
 
 def test_ctrl_c_ends_it_while_a_page_is_open(browser: Browser, env: dict[str, str]) -> None:
