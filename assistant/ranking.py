@@ -28,6 +28,8 @@ CONFIDENCE = (
     "topic",
     "missing",
     "question",
+    "uncovered",
+    "uncovered_few",
     *WISHES,
 )
 RELEVANCE = ("score", "rank", "best")

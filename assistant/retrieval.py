@@ -41,6 +41,9 @@ _WORDS = 0.3
 _LONG = 2000
 """Characters from which on a provision counts as long, no matter how long."""
 _CURRENT = "current"
+_FEW = 5
+USUAL: Mapping[str, float] = {"uncovered": 0.42, "uncovered_few": 0.38}
+"""What ``nearness`` says of the median development question that is covered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,17 @@ class Retriever:
             return 0.0
         return float(self.ranking.direction @ vector)
 
+    def _uncovered(self, vector: Vectors, of_library: bool) -> Mapping[str, float]:
+        """How near known uncovered questions are; at most USUAL for an answer from the library.
+
+        Of what the user's own documents answer nothing is known.
+        """
+        known = self.index.uncovered
+        if len(known) < _FEW:
+            return USUAL
+        found = nearness(known @ vector)
+        return {name: min(found[name], USUAL[name]) for name in USUAL} if of_library else found
+
     def _find_holders(self, word: str) -> frozenset[int]:
         return self.index.lexical.holders(word)
 
@@ -420,6 +434,7 @@ class Retriever:
             "agreement": len(both) / 10,
             "margin": hits[0].score - hits[min(9, len(hits) - 1)].score,
             "question": self._direction(vector),
+            **self._uncovered(vector, hits[0].provision.id in own),
             "topic": float(bool(question.concerns or question.phases)),
             "missing": max((w for word, w in weights.items() if word not in held), default=0.0),
             **{wish: float(wish in wishes) for wish in WISHES},
@@ -435,6 +450,12 @@ class Retriever:
         }
         own = frozenset[str]().union(*(shelved.get(hit.provision.id, ()) for hit in hits))
         return own | {word for word in words if not numbers.isdisjoint(self._holders(word))}
+
+
+def nearness(cosines: Vectors) -> dict[str, float]:
+    """How near known uncovered questions are, from their cosines: the nearest, and the mean of five."""
+    nearest = np.partition(cosines, -_FEW)[-_FEW:]
+    return {"uncovered": float(nearest.max()), "uncovered_few": float(nearest.mean())}
 
 
 def collection_of(source_id: str) -> str:

@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from assistant import Assistant
 from assistant.documents import named_elsewhere
 from assistant.ranking import CONFIDENCE, RELEVANCE
+from assistant.retrieval import nearness
 from evals.questions import EvalQuestion
 
 Array = npt.NDArray[np.float64]
@@ -118,8 +119,14 @@ def fit_abstention(
     ]
     names = [name for name in CONFIDENCE if name != "question"]
     table = [assistant.confidence(question.question) for question in chosen]
-    features = np.array([[row.features[name] for name in names] for row in table])
     vectors = np.array([row.vector for row in table], float)
+    near = _nearness(assistant, chosen, vectors)
+    features = np.array(
+        [
+            [(dict(row.features) | found)[name] for name in names]
+            for row, found in zip(table, near, strict=True)
+        ]
+    )
     values = np.hstack([features, vectors])
     answerable = np.array([question.answerable for question in chosen])
     count = len(names)
@@ -165,6 +172,20 @@ def fit_abstention(
             "unanswerable answered": float((others >= threshold).mean()),
         },
     }
+
+
+def _nearness(
+    assistant: Assistant, questions: Sequence[EvalQuestion], vectors: Array
+) -> list[dict[str, float]]:
+    """How near known uncovered questions are to each question, the question itself left out."""
+    known = assistant.corpus.uncovered
+    place = {text: number for number, text in enumerate(known)}
+    cosines = vectors @ assistant.index.uncovered.T
+    for row, question in zip(cosines, questions, strict=True):
+        own = place.get(" ".join(question.question.split()))
+        if own is not None:
+            row[own] = -1.0
+    return [nearness(row) for row in cosines]
 
 
 def _by_topic(questions: Sequence[EvalQuestion]) -> list[str]:

@@ -11,8 +11,9 @@ from assistant import Answer, Settings
 from assistant.answering import answer
 from assistant.documents import Corpus, Rereader, load_corpus
 from assistant.index import build_index, open_index
+from assistant.questions import read_question
 from assistant.ranking import load_ranking
-from assistant.retrieval import Filters, Retriever
+from assistant.retrieval import USUAL, Filters, Retriever
 from tests.conftest import ROOT, HashEmbedder
 
 PICKLE = "Is it safe to load a pickle checkpoint from the internet?"
@@ -25,6 +26,30 @@ def retriever(small_corpus: Corpus, small_settings: Settings) -> Iterator[Retrie
     build_index(small_corpus, small_settings, embedder=embedder)
     with open_index(small_corpus, small_settings, embedder) as index:
         yield Retriever(index, embedder, load_ranking(ROOT / "tests" / "data"))
+
+
+def uncovered(retriever: Retriever, question: str) -> float:
+    asked = read_question(question, retriever.index.corpus)
+    return retriever.retrieve(asked).confidence["uncovered"]
+
+
+def test_a_question_like_those_known_to_be_uncovered_is_told_apart(retriever: Retriever) -> None:
+    known = retriever.index.corpus.uncovered
+    assert len(known) == 5 and "#" not in "".join(known)
+    assert uncovered(retriever, known[0]) == pytest.approx(1.0, abs=1e-5)
+    assert uncovered(retriever, "what does the pro plan cost per seat") > 0.8
+    assert uncovered(retriever, PICKLE) < 0.5
+
+
+def test_without_known_uncovered_questions_every_question_counts_as_a_usual_one(
+    small_folder: Path, small_settings: Settings
+) -> None:
+    (small_folder / "uncovered.txt").unlink()
+    corpus, embedder = load_corpus(small_folder), HashEmbedder()
+    build_index(corpus, small_settings, embedder=embedder)
+    with open_index(corpus, small_settings, embedder) as index:
+        found = Retriever(index, embedder, load_ranking(ROOT / "tests" / "data"))
+        assert uncovered(found, "what does the pro plan cost per seat") == USUAL["uncovered"]
 
 
 def ask(retriever: Retriever, question: str, filters: Filters = Filters()) -> Answer:  # noqa: B008

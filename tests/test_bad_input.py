@@ -250,7 +250,8 @@ def test_broken_corpus_file_is_named_with_line_and_problem(
 
 
 @pytest.mark.parametrize(
-    "name", [ACT, "taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv", "asked.tsv"]
+    "name",
+    [ACT, "taxonomy.yaml", "identifiers.yaml", "crosswalk.tsv", "asked.tsv", "uncovered.txt"],
 )
 def test_corpus_file_that_is_not_utf8(small_folder: Path, name: str) -> None:
     path = small_folder / name
@@ -289,12 +290,13 @@ def test_identifiers_of_another_shape(small_folder: Path, content: str) -> None:
 
 
 def test_windows_line_ends_and_optional_files_are_fine(small_folder: Path) -> None:
-    """Quotes are lines without their ends, and no identifiers, links and further questions means none."""
+    """Quotes are lines without their ends, and no identifiers, links, further and uncovered questions means none."""
     for path in (small_folder / "sources").iterdir():
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     (small_folder / "identifiers.yaml").unlink()
     (small_folder / "crosswalk.tsv").unlink()
     (small_folder / "asked.tsv").unlink()
+    (small_folder / "uncovered.txt").unlink()
     corpus = load_corpus(small_folder)
     quotes = [d.quote(s) for d in corpus.documents for p in d.provisions for s in p.segments]
     assert len(quotes) == 15

@@ -20,6 +20,7 @@ from assistant.documents.code_signs import CodeSigns, load_code_signs
 from assistant.documents.crosswalk import Link, load_links
 from assistant.documents.elsewhere import Elsewhere, load_elsewhere
 from assistant.documents.identifiers import Family, load_families
+from assistant.documents.uncovered import load_uncovered
 from assistant.errors import CorpusError
 from assistant.files import decode, parse_yaml, read_bytes
 from assistant.taxonomy import BINDINGS, Taxonomy, load_taxonomy
@@ -41,6 +42,7 @@ class Corpus:
     """Everything the assistant knows, as parsed; the order of provisions is that of the files.
 
     asked: by provision id, questions that it answers beside its ``asks``; searched, never shown.
+    uncovered: questions that no provision answers.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Corpus:
     links: tuple[Link, ...]
     elsewhere: tuple[Elsewhere, ...]
     asked: Mapping[str, tuple[str, ...]]
+    uncovered: tuple[str, ...]
     sha256: str
 
     @cached_property
@@ -89,7 +92,7 @@ class Corpus:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Parse a corpus folder: taxonomy, identifiers, crosswalk, elsewhere, asked, sources.
+    """Parse a corpus folder: taxonomy, identifiers, crosswalk, elsewhere, asked, uncovered, sources.
 
     Raises CorpusError for the first file that is absent or breaks the format.
     """
@@ -110,6 +113,7 @@ def load_corpus(folder: Path) -> Corpus:
         "crosswalk.tsv",
         "elsewhere.yaml",
         "asked.tsv",
+        "uncovered.txt",
     ):
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"")
@@ -125,6 +129,7 @@ def load_corpus(folder: Path) -> Corpus:
         links=load_links(folder / "crosswalk.tsv", known),
         elsewhere=load_elsewhere(folder / "elsewhere.yaml"),
         asked=load_asked(folder / "asked.tsv", known),
+        uncovered=load_uncovered(folder / "uncovered.txt"),
         sha256=digest.hexdigest(),
     )
 

@@ -4,7 +4,7 @@
       build.lock            held while building
       current               the name of the generation in use; replaced in one step
       generation-…/         manifest.json, vectors.npy, keys.json (of the vectors), own.npy, rows.npy and
-                            records.json (in corpus order), lexical.sqlite3, chroma/
+                            records.json (in corpus order), uncovered.npy, lexical.sqlite3, chroma/
       models/               exports of embedding models
 
 A generation is complete before the pointer names it and is not changed afterwards, so a build that

@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from assistant.errors import IndexBusy, IndexDamaged, IndexFailure, IndexUnwrita
 from assistant.index.lexical import write_lexical
 from assistant.index.manifest import FORMAT, FileMark, Manifest, damaged
 from assistant.index.reader import open_index, pointed_at, read_generation
-from assistant.index.rows import Row, corpus_rows
+from assistant.index.rows import Row, corpus_rows, text_key
 from assistant.index.store import VectorStore, stored_records
 from assistant.recipe import read_recipe
 from assistant.settings import Settings
@@ -105,7 +105,11 @@ class _Build:
         target = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=cache))
         try:
             rows = list(corpus_rows(self.corpus, self.max_chars))
-            vectors, embedded = _embed(rows, _known_vectors(previous), self.embedder, self.progress)
+            texts = {row.key: row.text for row in rows}
+            uncovered = {text_key(question): question for question in self.corpus.uncovered}
+            vectors, embedded = _embed(
+                texts | uncovered, _known_vectors(previous), self.embedder, self.progress
+            )
             keys = list(vectors)
             np.save(target / "vectors.npy", np.stack([vectors[key] for key in keys]))
             (target / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
@@ -113,6 +117,7 @@ class _Build:
             np.save(target / "rows.npy", np.array([place[row.key] for row in rows], np.int32))
             own = sorted({place[row.key] for row in rows if row.part != "asked"})
             np.save(target / "own.npy", np.array(own, np.int32))
+            np.save(target / "uncovered.npy", np.array([place[key] for key in uncovered], np.int32))
             stored = [record.id for record in stored_records(self.corpus, rows)]
             (target / "records.json").write_text(json.dumps(stored), encoding="utf-8")
             write_lexical(target / "lexical.sqlite3", lexical_rows(self.corpus))
@@ -205,9 +210,9 @@ def _reusable(cache: Path, model: str) -> Path | None:
 
 
 def _embed(
-    rows: list[Row], known: dict[str, Vectors], embedder: Embedder, progress: Progress
+    wanted: Mapping[str, str], known: Mapping[str, Vectors], embedder: Embedder, progress: Progress
 ) -> tuple[dict[str, Vectors], int]:
-    wanted = {row.key: row.text for row in rows}
+    """Vectors of texts by key, and how many were not known."""
     missing = [key for key in wanted if key not in known]
     done = 0
 

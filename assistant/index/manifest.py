@@ -14,7 +14,7 @@ from assistant.errors import IndexDamaged, IndexMismatch
 from assistant.index.rows import Row
 from assistant.taxonomy import BINDINGS
 
-FORMAT = 7
+FORMAT = 8
 """Raised when what an index holds, or how its graph is built, changes."""
 _BUILD = "Run `safety-assistant index build`."
 

@@ -41,7 +41,8 @@ class Index:
 
     vectors: unit vectors of distinct texts, shape (texts, dimension). rows_of: for each provision, by
     its number, the rows of its texts in ``vectors``. records: for each record of the vector store the
-    number of its provision and its row in ``vectors``.
+    number of its provision and its row in ``vectors``. uncovered: unit vectors of the questions that no
+    provision answers, shape (questions, dimension).
     """
 
     corpus: Corpus
@@ -51,6 +52,7 @@ class Index:
     vectors: Vectors
     rows_of: list[dict[Part, list[int]]]
     records: dict[str, tuple[int, int]]
+    uncovered: Vectors
     resources: ExitStack
 
     @cached_property
@@ -123,13 +125,16 @@ def read_generation(folder: Path, manifest: Manifest, corpus: Corpus, max_chars:
             rows = np.load(folder / "rows.npy").tolist()
             keys = json.loads((folder / "records.json").read_text("utf-8"))
             rows_of, records = _placed(rows, keys, row_counts(corpus, max_chars))
+            uncovered = vectors[np.load(folder / "uncovered.npy")]
             lexical = Lexical(folder / "lexical.sqlite3")
-        except (OSError, ValueError, KeyError, TypeError, EOFError, sqlite3.Error) as error:
+        except (OSError, ValueError, LookupError, TypeError, EOFError, sqlite3.Error) as error:
             raise damaged(f"{type(error).__name__}: {error}") from error
         opened.callback(lexical.close)
         store = VectorStore(_writable(folder / "chroma", opened))
         opened.callback(store.close)
-        index = Index(corpus, manifest, store, lexical, vectors, rows_of, records, opened)
+        index = Index(
+            corpus, manifest, store, lexical, vectors, rows_of, records, uncovered, opened
+        )
         _probe(index)
         index.resources = opened.pop_all()
     return index

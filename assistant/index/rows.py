@@ -48,7 +48,12 @@ def corpus_rows(corpus: Corpus, max_chars: int) -> Iterator[Row]:
 
 
 def _row(provision: Provision, part: Part, text: str) -> Row:
-    return Row(provision, part, text, hashlib.sha256(text.encode()).hexdigest()[:24])
+    return Row(provision, part, text, text_key(text))
+
+
+def text_key(text: str) -> str:
+    """The digest under which the vector of a text is kept."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def row_counts(corpus: Corpus, max_chars: int) -> Iterator[tuple[int, int, int, int]]:
