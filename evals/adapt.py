@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -89,22 +89,36 @@ def train(
     torch.manual_seed(0)
     texts = _Texts(corpus, max_chars)
     layers = with_changes(model[0].auto_model, RANK)
-    parameters = [value for layer in layers.values() for value in (layer.down, layer.up)]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     pairs = [(question, entry) for entry in corpus.provisions for question in entry.asks]
-    steps = EPOCHS * (len(pairs) // BATCH)
-    step = 0
-    for epoch in range(EPOCHS):
-        for batch in _batches(pairs, by_concern=epoch % 2 == 0):
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, step / WARM_UP) * max(0.02, 1 - step / steps)
-            loss = _loss(model, texts, batch)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            progress(step, steps)
+    losses = (
+        _loss(model, texts, batch)
+        for epoch in range(EPOCHS)
+        for batch in _batches(pairs, by_concern=epoch % 2 == 0)
+    )
+    descend(layers, losses, EPOCHS * (len(pairs) // BATCH), RATE, progress)
     save_changes(layers, path)
+
+
+def descend(
+    layers: Mapping[str, LowRank],
+    losses: Iterable[torch.Tensor],
+    steps: int,
+    rate: float,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Train changes of layers by AdamW, the rate rising over WARM_UP steps and then falling to the end.
+
+    losses: one for each of ``steps``, each computed when it is asked for, after the step before it.
+    """
+    parameters = [value for layer in layers.values() for value in (layer.down, layer.up)]
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
+    for step, loss in enumerate(losses, start=1):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, step / WARM_UP) * max(0.02, 1 - step / steps)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        progress(step, steps)
 
 
 def save_changes(layers: Mapping[str, LowRank], path: Path) -> None:

@@ -25,7 +25,7 @@ from sentence_transformers import SentenceTransformer
 
 from assistant.index import Index
 from assistant.retrieval import TEXTS
-from evals.adapt import WARM_UP, embed, save_changes, with_changes
+from evals.adapt import descend, embed, save_changes, with_changes
 from evals.questions import EvalQuestion
 
 RANK = 32
@@ -111,22 +111,13 @@ def train_questions(
             ]
         )
     layers = with_changes(model[0].auto_model, RANK)
-    parameters = [value for layer in layers.values() for value in (layer.down, layer.up)]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     steps = EPOCHS * (len(examples) // BATCH)
-    step = 0
-    for _ in range(EPOCHS):
-        for places in _batches(examples):
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, step / WARM_UP) * max(0.02, 1 - step / steps)
-            batch = [examples[place] for place in places]
-            vectors = embed(model, [example.question for example in batch], TOKENS)
-            loss = _loss(scorer(vectors, batch), scorer(before[places], batch), batch)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            progress(step, steps)
+    losses = (
+        _step(model, scorer, before[places], [examples[place] for place in places])
+        for _ in range(EPOCHS)
+        for places in _batches(examples)
+    )
+    descend(layers, losses, steps, RATE, progress)
     save_changes(layers, path)
 
 
@@ -159,6 +150,13 @@ def _batches(examples: Sequence[_Example]) -> list[list[int]]:
         batches += [part[i : i + BATCH] for i in range(0, len(part) - BATCH + 1, BATCH)]
     random.shuffle(batches)
     return batches
+
+
+def _step(
+    model: SentenceTransformer, scorer: _Scorer, before: torch.Tensor, batch: Sequence[_Example]
+) -> torch.Tensor:
+    vectors = embed(model, [example.question for example in batch], TOKENS)
+    return _loss(scorer(vectors, batch), scorer(before, batch), batch)
 
 
 def _loss(scores: torch.Tensor, before: torch.Tensor, batch: Sequence[_Example]) -> torch.Tensor:

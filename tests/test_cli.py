@@ -105,7 +105,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     found = environment(SMALL, with_model(tmp_path_factory.mktemp("cache")))
     built = run(found, "index", "build")
     assert built.returncode == 0, built.stderr
-    assert built.stdout.startswith("3 sources, 8 provisions: 33 texts embedded, 0 reused")
+    assert built.stdout.startswith("3 sources, 8 provisions: 38 texts embedded, 0 reused")
     return found
 
 
