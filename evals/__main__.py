@@ -340,8 +340,12 @@ def fit_ranking(arguments: argparse.Namespace) -> int:
     fit.write_ranking(path, weights=rounded)
     with Assistant.open(Settings(library=NO_LIBRARY)) as assistant:
         relevance = fit.fit_relevance(assistant, questions)
-        pairs = load_questions(QUESTIONS / "pairs.jsonl")
-        abstention = fit.fit_abstention(assistant, questions, pairs, arguments.refused)
+        further = [
+            question
+            for name in ("pairs.jsonl", "situations.jsonl")
+            for question in load_questions(QUESTIONS / name)
+        ]
+        abstention = fit.fit_abstention(assistant, questions, further, arguments.refused)
     checked = abstention.pop("cross-validated")
     fit.write_ranking(path, relevance=relevance, abstention=abstention)
     print(json.dumps({"weights": rounded, "cross-validated": checked}, indent=2))

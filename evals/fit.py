@@ -98,13 +98,13 @@ def fit_relevance(assistant: Assistant, questions: Sequence[EvalQuestion]) -> di
 def fit_abstention(
     assistant: Assistant,
     questions: Sequence[EvalQuestion],
-    pairs: Sequence[EvalQuestion],
+    further: Sequence[EvalQuestion],
     refused: float,
 ) -> dict[str, Any]:
     """Logistic regression over confidence and question vector; threshold refuses ``refused``.
 
-    pairs: further questions, half of them covered, that take part in the fit. The threshold and the error
-    rates are those of ``questions``, in cross-validation over topics: users ask about others than we did.
+    further: questions that take part in the fit alone. The threshold and the error rates are those of
+    ``questions``, in cross-validation over topics: users ask about others than we did.
 
     The vector enters by its principal components on these questions; their weights make one
     direction in the embedding space. Questions with identifiers, or with laws that no source
@@ -113,7 +113,7 @@ def fit_abstention(
     skipped = ("identifier", "unknown-identifier", "follow-up")
     chosen = [
         question
-        for question in (*questions, *pairs)
+        for question in (*questions, *further)
         if question.kind not in skipped
         and not named_elsewhere(question.question, assistant.corpus.elsewhere)
     ]
