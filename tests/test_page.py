@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -674,24 +675,26 @@ def test_behind_a_proxy_with_a_prefix_an_account_and_a_limit(
         assert "correct horse" not in "".join(server.errors)
 
 
+@pytest.mark.parametrize("headers", [{"retry-after": "1"}, {"retry-after": "soon"}, {}], ids=str)
 def test_an_answer_comes_though_the_limit_refused_its_stream_at_first(
-    browser: Browser, env: dict[str, str]
+    browser: Browser, env: dict[str, str], headers: dict[str, str]
 ) -> None:
     """The question itself was taken, so that nothing else would ever end its turn."""
-    refused = []
+    refused: list[float] = []
 
-    def refuse_once(route: Any) -> None:
-        if refused:
+    def refuse_twice(route: Any) -> None:
+        if len(refused) == 2:
             route.continue_()
         else:
-            refused.append(route.request.url)
-            route.fulfill(status=429, headers={"retry-after": "1"}, json={"error": "Wait 1 s."})
+            refused.append(time.monotonic())
+            route.fulfill(status=429, headers=headers, json={"error": "Wait 1 s."})
 
     with served(env, *CHAT) as server, browser.open(server.url) as chat:
-        chat.page.route("**/queue/data*", refuse_once)
+        chat.page.route("**/queue/data*", refuse_twice)
         assert chat.ask(LOADING).locator(".cite").count()
         assert chat.ask("What does LLM05 say?").locator(".cite").count()
-        assert len(refused) == 1
+        first, second = refused
+        assert second - first > 0.5, "it waits before it asks again"
 
 
 def test_ctrl_c_ends_it_while_a_page_is_open(browser: Browser, env: dict[str, str]) -> None:

@@ -32,7 +32,8 @@ page.sentence = (body, status) => {
 
 /* Gradio says of a question that was refused only that it failed, and of a server that is gone nothing:
    keep the server's own words, and tell of its silence. The stream that answers come by it never asks
-   for again, so where the limit of requests refuses that, wait as long as the server says. */
+   for again, so where the limit of requests refuses that, wait as long as the server says, a second if
+   it (or a proxy before it) does not say. */
 page.noteRefusals = () => {
   const ask = window.fetch;
   window.fetch = async (...request) => {
@@ -41,7 +42,8 @@ page.noteRefusals = () => {
       throw error;
     });
     if (response.status === 429 && /\/queue\/data\b/.test(request[0]?.url ?? request[0])) {
-      await new Promise((ready) => setTimeout(ready, 1000 * response.headers.get("retry-after")));
+      const seconds = Number(response.headers.get("retry-after")) || 1;
+      await new Promise((ready) => setTimeout(ready, 1000 * seconds));
       return window.fetch(...request);
     }
     if (!response.ok) page.refusal = page.sentence(await response.clone().text(), response.status);
